@@ -1,0 +1,51 @@
+// A panel: one file, and one line in the list of panel_list.cpp.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "app/theme/theme.h"
+#include "app/widgets/textures.h"
+#include "core/run/workbench.h"
+
+namespace glassbox {
+
+// What the pointer is on, shared by all panels: hovering token 4 in one marks token 4 in all. Written while a frame is
+// drawn, read by the next one. −1: nothing.
+struct Hover {
+  int position = -1;            // a token of the shown step
+  int32_t token = -1;           // a token of the vocabulary (a candidate, a neighbour)
+  int layer = -1, head = -1;    // a head
+  int query = -1, key = -1;     // a cell of the chosen head's pattern
+  int piece = -1;               // a pre-tokeniser piece
+};
+
+struct FrameContext {
+  Workbench& bench;         // document() and view() to read, apply() to change; panels keep no other state of the work
+  const Theme& theme;       // colours, fonts and sizes, already scaled
+  TextureCache& textures;   // figures uploaded when their data changes
+  const Hover& hovered;     // of the frame before
+  Hover& hover;             // of this frame
+  double now;               // seconds, for motion
+
+  const Document& document() const { return bench.document(); }
+  const View& view() const { return bench.view(); }
+  const Model* model() const { return bench.model().get(); }
+  // Applies a command; an error shows as a notice in the window.
+  void run(const Command& command) { (void)bench.apply(command); }
+};
+
+struct Panel {
+  std::string_view id;      // stable: saved in documents
+  std::string_view title;
+  std::string_view help;    // what it shows and what can be done with it; mandatory
+  int stage;                // in whose layout it stands
+  void (*needs)(const Document& document, const ModelConfig& config, Needs& needs);
+  void (*draw)(FrameContext& context);  // inside its window; the window's frame is the shell's
+  // The figure's data as the command line prints it, for copying; null when there is nothing to copy.
+  nlohmann::json (*figure)(const FrameContext& context) = nullptr;
+};
+
+std::span<const Panel> all_panels();
+
+}  // namespace glassbox

@@ -1,0 +1,74 @@
+// The key/value cache: reference-counted blocks of positions that sequences share after a fork.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/model/config.h"
+#include "kernels/ops.h"
+#include "kernels/tensor.h"
+
+namespace glassbox {
+
+// Hands out blocks for one model and one precision, and keeps freed ones for reuse. Thread safe.
+// A block holds kKvBlock positions of all layers: for each layer K [G, kKvBlock, D], then V [G, kKvBlock, D].
+class KvPool {
+ public:
+  KvPool(const ModelConfig& config, Precision precision);
+
+  using Block = std::shared_ptr<std::byte>;
+  Block take();
+
+  DType dtype() const { return dtype_; }
+  size_t block_bytes() const { return block_bytes_; }
+  size_t layer_offset(int layer) const { return offsets_[static_cast<size_t>(layer)]; }  // of K; V follows it
+  size_t values_offset(int layer) const { return sizes_[static_cast<size_t>(layer)]; }   // of V from K
+  int layer_count() const { return static_cast<int>(sizes_.size()); }
+  size_t live_bytes() const;
+
+ private:
+  struct Shelf {  // outlives the pool while blocks are out
+    std::mutex mutex;
+    std::vector<Buffer> free;
+    size_t live = 0;
+  };
+  std::shared_ptr<Shelf> shelf_;
+  DType dtype_;
+  size_t block_bytes_ = 0;
+  std::vector<size_t> offsets_;  // [L]
+  std::vector<size_t> sizes_;    // [L] bytes of K (and of V)
+};
+
+// One line of positions. Its length changes only by commit() after a successful forward, and by truncate().
+class KvSequence {
+ public:
+  explicit KvSequence(std::shared_ptr<KvPool> pool) : pool_(std::move(pool)) {}
+
+  int length() const { return length_; }
+  size_t bytes() const { return blocks_.size() * pool_->block_bytes(); }  // shared blocks count here too
+
+  // A sequence with the same first `length` positions. Blocks are shared; whoever writes first copies.
+  KvSequence fork(int length) const;
+  void truncate(int length);
+
+  // Makes room for the positions [length(), end), copying the last block if it is shared. Strong guarantee: on
+  // std::bad_alloc nothing has changed.
+  void reserve(int end);
+  void commit(int length) { length_ = length; }
+
+  // The block pointers of one layer, valid until the next reserve or truncate.
+  KvSpan layer(int layer) const;
+  // Block pointers of all layers are laid out once per reserve, so that a forward allocates nothing.
+  const KvPool& pool() const { return *pool_; }
+
+ private:
+  void lay_out();
+  std::shared_ptr<KvPool> pool_;
+  std::vector<KvPool::Block> blocks_;
+  std::vector<std::byte*> pointers_;  // [L][2][blocks]
+  int length_ = 0;
+};
+
+}  // namespace glassbox

@@ -1,0 +1,64 @@
+// The forward pass. One text of the model for every backend, written in Ops calls.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/model/kv_cache.h"
+#include "core/model/model.h"
+#include "core/probe/plan.h"
+
+namespace glassbox {
+
+// One row of a ragged batch. Rows of one sequence stand in order of position and continue it without a gap.
+struct ForwardRow {
+  int32_t token;
+  int32_t sequence;  // index into ForwardCall::sequences
+  int32_t position;
+  bool logits;       // the head is applied to this row
+};
+
+struct ForwardCall {
+  std::span<const ForwardRow> rows;            // [R], at most Workspace::max_rows()
+  std::span<KvSequence* const> sequences;
+  const TapPlan* plan = nullptr;               // null: nothing is seen or changed
+  std::span<float> logits;                     // [rows with logits, V], in the order of the rows
+  std::function<bool(int layer)> between_layers;  // may be empty; false cancels the call
+};
+
+// The activations of one call, allocated once and reused. Names are those of the taps.
+class Workspace {
+ public:
+  Workspace(const ModelConfig& config, int max_rows);
+  int max_rows() const { return max_rows_; }
+  size_t bytes() const { return memory_.bytes(); }
+
+  float* resid;      // [R, C] the residual stream
+  float* normed;     // [R, C] attn_norm, mlp_norm, final_norm
+  float* q;          // [R, H, D]
+  float* k;          // [R, G, D]
+  float* v;          // [R, G, D]
+  float* z;          // [R, H, D]
+  float* branch;     // [R, C] attn_out, mlp_out
+  float* gate;       // [R, F]
+  float* up;         // [R, F]
+  // Filled by forward(): what the ops need to know of the rows.
+  std::vector<RowPosition> positions;  // [R]
+  std::vector<int32_t> ids;            // [R]
+  std::vector<KvSpan> spans;           // [sequences]
+  std::vector<KeyRow> scores, pattern;  // [R]
+  Buffer keys_memory;                  // composed attention and captures of scores or pattern
+
+ private:
+  int max_rows_;
+  Buffer memory_;
+};
+
+// Runs the rows through the model: reserves cache, computes, fills pages and logits, and only then commits the new
+// lengths of the sequences. Errors: cancelled; failed when memory runs out. After an error the lengths are as before.
+// Preconditions: 0 ≤ token < V, position < context, plan made for this model.
+Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspace& workspace, const ForwardCall& call);
+
+}  // namespace glassbox

@@ -1,0 +1,95 @@
+// Pages: what a forward pass captured. A page is immutable once its call has succeeded; steps and branches share it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "core/probe/taps.h"
+#include "kernels/ops.h"
+#include "kernels/tensor.h"
+
+namespace glassbox {
+
+// Keeps the memory of dropped pages for the next ones (touching new memory costs ten times more than writing to memory
+// already touched), and counts what is alive. Thread safe.
+class PagePool {
+ public:
+  explicit PagePool(size_t keep_bytes = size_t{256} << 20) : keep_bytes_(keep_bytes) {}
+  Buffer take(size_t bytes);
+  void give_back(Buffer buffer);
+  size_t live_bytes() const { return live_.load(std::memory_order_relaxed); }
+
+ private:
+  const size_t keep_bytes_;  // at most this much free memory is kept
+  std::atomic<size_t> live_{0};
+  std::mutex mutex_;
+  std::multimap<size_t, Buffer> free_;  // by size
+  size_t free_bytes_ = 0;
+};
+
+// The values of one tap in one layer for the positions [begin, end). A row of a tap with a key axis is [H, end]: the keys
+// after its own position are 0 in a pattern and −∞ in scores, as the causal mask has them.
+class Page {
+ public:
+  // Rows are filled with NaN in `poison` mode (tests): a value that no capture wrote is then seen.
+  Page(std::shared_ptr<PagePool> pool, Tap tap, int layer, int begin, int end, int heads, int64_t width, bool poison);
+  ~Page();
+  Page(const Page&) = delete;
+  Page& operator=(const Page&) = delete;
+
+  Tap tap() const { return tap_; }
+  int layer() const { return layer_; }
+  int begin() const { return begin_; }
+  int end() const { return end_; }
+  int heads() const { return heads_; }       // 0: no head axis
+  int64_t width() const { return width_; }   // of one head, or of the row without heads; S = end for a key axis
+  int64_t row_size() const { return (heads_ == 0 ? 1 : heads_) * width_; }
+  size_t bytes() const { return static_cast<size_t>(row_size()) * static_cast<size_t>(end_ - begin_) * sizeof(float); }
+
+  std::span<const float> row(int position) const { return {row_data(position), static_cast<size_t>(row_size())}; }
+  // One head's values at a position; for a tap with a key axis only the keys 0 … position.
+  std::span<const float> head(int position, int head) const;
+
+  // For captures. A row is marked once when it has been written.
+  float* row_data(int position) const { return buffer_.f32() + (position - begin_) * row_size(); }
+  void mark_written(int position) { ++writes_[static_cast<size_t>(position - begin_)]; }
+  int writes(int position) const { return writes_[static_cast<size_t>(position - begin_)]; }
+  bool complete() const;  // every row was written exactly once
+
+ private:
+  std::shared_ptr<PagePool> pool_;
+  Buffer buffer_;
+  std::vector<uint8_t> writes_;
+  Tap tap_;
+  int layer_, begin_, end_, heads_;
+  int64_t width_;
+};
+
+// Which pages hold a line of tokens: for each (tap, layer), slices in order of position.
+class PageTable {
+ public:
+  struct Slice {
+    std::shared_ptr<const Page> page;
+    int begin, end;  // the part of the page that is valid here
+  };
+
+  // Precondition: the page does not overlap slices that are present after truncate(tap, layer, page->begin()).
+  void insert(std::shared_ptr<const Page> page);
+  const Page* find(Tap tap, int layer, int position) const;
+  // First position in [0, length) that no page covers; `length` when all are covered.
+  int first_missing(Tap tap, int layer, int length) const;
+  void truncate(int length);  // drops what lies at or after position `length`
+  void drop(Tap tap, int layer, int from);
+  size_t bytes() const;       // of the pages referred to
+  void clear() { slices_.clear(); }
+
+ private:
+  std::map<std::pair<Tap, int>, std::vector<Slice>> slices_;
+};
+
+}  // namespace glassbox

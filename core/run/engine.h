@@ -1,0 +1,82 @@
+// The engine thread: owns the sessions, runs what it is asked for, and publishes steps. It never waits for the window.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "core/run/session.h"
+
+namespace glassbox {
+
+// What the window wants to see now. A newer one replaces a waiting one, and cancels a running one between two layers.
+struct ViewRequest {
+  uint64_t id = 0;               // increases; a published view carries the id that it answers
+  StepRequest step;
+  bool with_baseline = false;    // also the same tokens without edits, for before and after
+};
+
+struct EngineView {
+  uint64_t id = 0;
+  std::shared_ptr<const Step> step;      // null when there was an error
+  std::shared_ptr<const Step> baseline;  // null unless asked for
+  std::optional<Error> error;
+};
+
+struct EngineStatus {
+  bool busy = false;
+  float progress = 0;             // of the running request, 0 … 1
+  double busy_seconds = 0;        // how long it has been running
+  size_t kv_bytes = 0, page_bytes = 0;
+  double prefill_rate = 0;        // tok/s, of the last call with 16 rows or more; 0: none yet
+  double decode_rate = 0;         // tok/s, of the last calls with one row
+};
+
+// Work that is not for the shown step (for example the random sequence behind the induction badges) runs when nothing
+// interactive waits, and is interrupted between layers and begun again when something does.
+struct BackgroundJob {
+  StepRequest request;
+  std::function<void(Result<std::shared_ptr<const Step>>)> done;  // called on the engine thread
+};
+
+class Engine {
+ public:
+  // `wake` is called from the engine thread whenever a view was published; it must only notify.
+  Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake);
+  ~Engine();  // cancels what runs, joins
+
+  void request(ViewRequest request);
+  void add_background(BackgroundJob job);
+  void cancel();                         // the running interactive request ends with an error of kind cancelled
+  EngineView latest() const;             // the newest published view; never waits for the engine
+  EngineStatus status() const;
+  // True when no interactive request waits or runs. (Background work may.)
+  bool idle() const;
+  bool background_idle() const;
+
+  static constexpr size_t kPageBudget = size_t{1} << 30;  // bytes of pages kept for lines that are not shown
+
+ private:
+  void loop();
+  std::shared_ptr<const Model> model_;
+  SessionStore store_;
+  std::function<void()> wake_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<ViewRequest> waiting_;
+  std::deque<BackgroundJob> background_;
+  EngineView latest_;
+  EngineStatus status_;
+  double started_ = 0;
+  std::atomic<bool> cancel_{false};
+  std::atomic<bool> stop_{false};
+  bool running_ = false, running_background_ = false;
+  std::thread thread_;
+};
+
+}  // namespace glassbox

@@ -1,0 +1,87 @@
+// The sampler chain over the full vocabulary, with the state of every candidate at every stage.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/result.h"
+
+namespace glassbox {
+
+// The stages that can be reordered, after the penalties (which always come first) and before the draw.
+enum class SamplerStage : uint8_t { temperature, top_k, top_p, min_p };
+std::string_view stage_name(SamplerStage stage);  // "temperature", "top_k", …
+
+struct SamplerSettings {
+  float repetition_penalty = 1.0f;  // > 0; 1: off. Logits of tokens seen: divided if > 0, multiplied if ≤ 0 (Keskar et al. 2019)
+  float presence_penalty = 0.0f;    // subtracted once from tokens seen
+  float frequency_penalty = 0.0f;   // subtracted once per occurrence
+  int penalty_window = 64;          // how many of the last tokens count; −1: all, 0: none
+  float temperature = 1.0f;         // ≥ 0; 0: greedy
+  int top_k = 0;                    // 0: off
+  float top_p = 1.0f;               // (0, 1]; 1: off (Holtzman et al. 2019)
+  float min_p = 0.0f;               // [0, 1); 0: off (Nguyen et al. 2024)
+  std::vector<SamplerStage> order = {SamplerStage::temperature, SamplerStage::top_k, SamplerStage::top_p,
+                                     SamplerStage::min_p};
+  bool operator==(const SamplerSettings&) const = default;
+};
+
+// Refuses values out of range and orders that are no permutation, naming the field and the range.
+Result<void> check_sampler(const SamplerSettings& settings);
+nlohmann::json to_json(const SamplerSettings& settings);
+Result<SamplerSettings> sampler_from_json(const nlohmann::json& json);
+uint64_t hash_sampler(const SamplerSettings& settings);
+
+// What one stage did. Candidates are counted and their mass is measured on the distribution that the stage leaves
+// behind, before it is normalised again: the mass that the stage kept of what it was given.
+struct ChainStage {
+  std::string kind;         // "penalties", "temperature", "top_k", "top_p", "min_p", "draw"
+  nlohmann::json params;    // as set, e.g. {"p": 0.9}
+  bool active = true;       // false: the setting is off and the stage changed nothing
+  int32_t kept = 0;         // candidates after the stage
+  double mass = 1.0;        // share of the incoming probability that is kept
+  double entropy_bits = 0;  // of the distribution after the stage, normalised
+};
+
+struct Candidate {
+  int32_t id;
+  float logit;         // as the model gave it
+  float penalised;     // after the penalties
+  float prob_model;    // softmax(logit): the model's own distribution
+  float prob_heated;   // softmax(penalised / T) over all V, whatever the order of the stages
+  float prob;          // after the whole chain; 0 when cut
+  int8_t cut_by;       // index into ChainResult::stages of the stage that cut it, −1 when it was kept
+};
+
+struct ChainResult {
+  SamplerSettings settings;
+  std::vector<Candidate> candidates;  // [V], sorted by penalised logit, greatest first; ties by id
+  std::vector<int32_t> rank_of;       // [V] id → index into candidates
+  std::vector<ChainStage> stages;     // in the order applied, "penalties" first, "draw" last
+  double entropy_model_bits = 0;      // of the model's own distribution
+  double u = 0;                       // the random number of the draw
+  int32_t drawn = -1;                 // the token that it chose
+};
+
+// Runs the chain. `logits` [V]; `context`: the tokens before, for the penalties; u in [0, 1).
+// All sums are in fp64 in candidate order, so the same input gives the same result everywhere.
+// The draw walks the kept candidates in order and takes the first whose cumulative probability exceeds u.
+// Preconditions: check_sampler(settings) succeeded; logits hold no NaN.
+ChainResult run_chain(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,
+                      double u);
+
+// Compares two distributions over the same vocabulary, by softmax of their logits.
+struct DistributionChange {
+  double entropy_before_bits, entropy_after_bits;
+  double kl_nats;  // KL(before ‖ after)
+  std::vector<float> before, after;  // [V] probabilities
+  std::vector<int32_t> order;        // ids by before, greatest first, at most 256
+};
+DistributionChange compare_distributions(std::span<const float> logits_before, std::span<const float> logits_after);
+
+}  // namespace glassbox

@@ -1,0 +1,68 @@
+// Sessions: lines of tokens with their caches. SessionStore keeps several, finds the one that shares the longest prefix
+// with what is asked for, forks it there and runs only the rest.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/model/transformer.h"
+#include "core/run/step.h"
+
+namespace glassbox {
+
+// Between two layers of any forward: how far the request is (0 … 1); false cancels it.
+using StepProgress = std::function<bool(double)>;
+
+struct StepRequest {
+  std::vector<int32_t> tokens;
+  std::vector<Edit> edits;  // enabled or not; disabled ones are left out of the recipe
+  Precision precision = Precision::fast;
+  ProbeSpec needs;          // what must be in the step's pages, for all positions
+};
+
+class SessionStore {
+ public:
+  // `max_sessions`: how many lines keep their caches and pages.
+  SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions = 8);
+  ~SessionStore();
+
+  // Computes the step, reusing whatever is cached. Errors: usage (empty text, too long for the context, an edit or a
+  // need that the model does not have), cancelled, failed (memory).
+  Result<std::shared_ptr<const Step>> run(const StepRequest& request, const StepProgress& progress = {});
+
+  // Logits of the positions [begin, end) of the tokens, handed row by row to `sink(position, logits[V])`. For perplexity
+  // and evaluation; nothing is kept.
+  using LogitsSink = std::function<void(int position, std::span<const float> logits)>;
+  Result<void> run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
+                          const StepProgress& progress = {});
+
+  // Drops the pages of lines that were not used lately until at most `bytes` remain.
+  void trim_pages(size_t bytes);
+  size_t kv_bytes() const;
+  size_t page_bytes() const { return page_pool_->live_bytes(); }
+  const Model& model() const { return *model_; }
+  Ops& ops() { return *ops_; }
+  void set_poison(bool poison) { poison_ = poison; }  // tests: pages start as NaN
+
+ private:
+  struct Session;
+  Session& open(const std::vector<int32_t>& tokens, const std::vector<Edit>& edits, Precision precision);
+  Result<void> extend(Session& session, int length, const ProbeSpec& needs, std::vector<float>* logits,
+                      const StepProgress& progress, StepTiming& timing);
+  Result<std::shared_ptr<const PageTable>> patch_source(const Edit& edit, Precision precision,
+                                                        const StepProgress& progress);
+
+  std::shared_ptr<const Model> model_;
+  std::shared_ptr<Ops> ops_;
+  Workspace workspace_;
+  std::shared_ptr<KvPool> pools_[2];  // by precision
+  std::shared_ptr<PagePool> page_pool_;
+  std::list<Session> sessions_;  // most recently used first
+  int max_sessions_;
+  bool poison_ = false;
+};
+
+}  // namespace glassbox

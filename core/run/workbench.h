@@ -1,0 +1,106 @@
+// The Workbench ties it together: the Document and its commands, the model, the engine and analysis threads. The window,
+// the command line, lessons and tests drive the program through it. All its functions belong to one thread (the window's,
+// or main); none waits, except settle().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/run/analysis.h"
+#include "core/run/command.h"
+#include "core/run/engine.h"
+
+namespace glassbox {
+
+struct WorkbenchOptions {
+  int threads = 0;
+  Precision precision = Precision::fast;
+  bool pin_threads = false;
+  std::function<void()> wake = [] {};  // from any thread: something new is there, call pump()
+};
+
+// What panels draw: all of one step. Parts are null until they are computed, or when nobody needs them.
+struct View {
+  uint64_t id = 0;               // grows with each published step
+  std::vector<int32_t> tokens;   // of the step
+  std::shared_ptr<const Step> step;
+  std::shared_ptr<const Step> baseline;              // without edits; null when there are none
+  std::shared_ptr<const ChainResult> chain;          // of step.logits under the document's settings
+  std::shared_ptr<const DistributionChange> change;  // baseline → step
+  std::shared_ptr<const Thumbnails> thumbnails;
+  std::shared_ptr<const HeadTable> heads;
+  std::shared_ptr<const CosineMatrix> cosines;       // of selection.vector_layer
+  std::shared_ptr<const Neighbours> neighbours;      // of the token at the selected position
+  bool stale = false;            // the document has moved on; a newer view is being computed
+};
+
+// What the visible panels need: taps, and analyses.
+struct Needs {
+  ProbeSpec probe;
+  bool chain = false, change = false, thumbnails = false, heads = false, cosines = false, neighbours = false;
+  void merge(const Needs& other);
+};
+
+class Workbench {
+ public:
+  explicit Workbench(WorkbenchOptions options);
+  ~Workbench();
+
+  // The model. Loading runs on a thread of its own; a failure leaves the model in use and sets load_error().
+  void load_model(const std::string& path);
+  bool loading() const;
+  float load_progress() const;
+  void cancel_load();
+  const std::optional<Error>& load_error() const { return load_error_; }
+  void clear_errors();
+  std::shared_ptr<const Model> model() const { return model_; }
+  std::shared_ptr<const EmbeddingTable> embeddings() const;  // null until computed
+  std::string kernel_path() const;
+
+  // The document.
+  const Document& document() const { return document_; }
+  Result<void> apply(const Command& command);
+  bool can_undo() const { return history_.can_undo(); }
+  bool can_redo() const { return history_.can_redo(); }
+  void undo();
+  void redo();
+  void replace_document(Document document);  // opened from a file; undone by Ctrl+Z
+
+  // Transport that needs the model: draws tokens by the chain as soon as the step is there.
+  void step_tokens(int count);   // generate `count` tokens from the cursor on; −1: until the end of text or the context
+  void play() { step_tokens(-1); }
+  void pause();
+  bool playing() const { return pending_tokens_ != 0; }
+  void back();                   // cursor to the parent node
+  void forward_one();            // cursor along the shown line, or a new token at its end
+
+  // What is shown.
+  void set_needs(const Needs& needs);
+  const View& view() const { return view_; }
+  // Takes finished work, posts what is missing, advances a running generation. True when something changed.
+  bool pump();
+  // Waits until everything asked for is there (or failed). False after the time limit. For tests, lessons, the command line.
+  bool settle(double seconds = 120);
+  bool busy() const;             // something asked for is not there yet
+  void cancel();                 // the running request
+  const std::optional<Error>& error() const { return error_; }  // of the last request or command; shown in the window
+  EngineStatus status() const;
+  double last_chain_seconds() const;
+
+ private:
+  struct Impl;
+  void post_step();
+  void post_analyses();
+  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<const Model> model_;
+  Document document_;
+  History history_;
+  Needs needs_;
+  View view_;
+  std::optional<Error> error_, load_error_;
+  int pending_tokens_ = 0;
+};
+
+}  // namespace glassbox

@@ -1,0 +1,119 @@
+// Every operation of the engine, one declaration each, with its equation and shapes. A backend implements the class:
+// reference/ (the obvious loops, the oracle), cpu/ (SIMD, threads, quantised dot products), cuda/ (later).
+//
+// All activations are f32, row-major. Weights have any dtype. Unless a comment says so, outputs do not overlap inputs.
+// Preconditions (shapes fit, pointers valid) are the caller's: core/model checks them once, when a model is loaded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernels/tensor.h"
+
+namespace glassbox {
+
+// exact: fp32 arithmetic on dequantised weights, fp32 cache. fast: quantised dot products, f16 cache.
+enum class Precision : uint8_t { exact, fast };
+
+// y = x Wᵀ + b
+struct Linear {
+  Tensor weight;  // [N, K] any dtype
+  Tensor bias;    // [N] f32, may be empty
+};
+
+// Positions per block of the key/value cache. It is also the chunk in which attention sums over keys: the partial sums
+// of the chunks are merged in order, so a row's result depends on its own length and on nothing else.
+inline constexpr int kKvBlock = 64;
+
+// One sequence's keys and values in one layer. Block b holds positions [b·kKvBlock, (b+1)·kKvBlock) as [G, kKvBlock, D].
+struct KvSpan {
+  std::byte* const* keys = nullptr;    // [blocks] pointers
+  std::byte* const* values = nullptr;  // [blocks] pointers
+  DType dtype = DType::f32;            // f32 or f16
+};
+
+struct RowPosition {
+  int32_t sequence;  // index into the batch's sequences
+  int32_t position;  // its position; it attends to keys 0 … position
+};
+
+// Where the values of one row that have a key axis lie: [H, position + 1], heads `head_stride` floats apart.
+struct KeyRow {
+  float* data = nullptr;  // null: not wanted
+  int64_t head_stride = 0;
+};
+
+struct AttentionArgs {
+  std::span<const RowPosition> rows;    // [R]
+  std::span<const KvSpan> sequences;    // the keys of these rows are already stored
+  int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D; H is a multiple of G
+  float scale = 1.0f;                   // usually 1/√D
+  float soft_cap = 0.0f;                // > 0: s ← c·tanh(s/c)
+  int32_t window = 0;                   // > 0: a row sees only the last `window` keys
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  // Backend, instruction set and thread count, e.g. "cpu avx512 ×2"; it is part of a recipe's kernel path.
+  virtual std::string description() const = 0;
+
+  // out[r] = dequantised table[ids[r]]. table [V, C], out [R, C]. Preconditions: 0 ≤ id < V.
+  virtual void embed(const Tensor& table, std::span<const int32_t> ids, float* out) = 0;
+
+  // out = x / sqrt(mean(x²) + ε) ⊙ weight (Zhang & Sennrich 2019). x, out [rows, n]; weight [n].
+  virtual void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) = 0;
+
+  // out = (x − mean(x)) / sqrt(var(x) + ε) ⊙ weight + bias (Ba et al. 2016). x, out [rows, n]; weight, bias [n]; bias may be null.
+  virtual void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
+                         float* out) = 0;
+
+  // out = x Wᵀ + b. x [rows, K], out [rows, N]. In fast precision x is quantised to 8 bits in blocks of 32 when the
+  // weight is quantised; the sum over K has one order, whatever `rows` is.
+  virtual void linear(const float* x, const Linear& layer, Precision precision, int64_t rows, float* out) = 0;
+
+  // Rotates pairs (i, i + D/2) of each head by position · frequency[i] (Su et al. 2021, in Hugging Face's order).
+  // x, out [R, heads, D] (may be the same); frequency [D/2], in radians a position; attention_factor scales cos and sin.
+  virtual void rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
+                    float attention_factor, float* out) = 0;
+
+  // Writes k, v [R, G, D] into the cache at each row's position, converting to its dtype.
+  virtual void kv_store(const AttentionArgs& args, const float* k, const float* v) = 0;
+
+  // z[r,h] = Σ_j softmax_j(score[r,h,j]) v_j with score = scale·(q·k_j), soft-capped. q, z [R, H, D].
+  // `scores` and `pattern` are [R] or empty; where an entry's pointer is set, the row's scores (before the mask of the
+  // window; all causal keys) and weights are stored too. Storing changes no bit of z.
+  virtual void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
+                         std::span<const KeyRow> pattern) = 0;
+
+  // The same group in elementary steps, for edits inside it; the composition has the same bits as `attention`.
+  virtual void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) = 0;
+  // pattern[r,h,j] = exp(s_j − max) / Σ exp(s − max) over the keys that the window leaves. A score of −∞ has weight 0;
+  // a row whose scores are all −∞ has pattern 0.
+  virtual void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores, std::span<const KeyRow> pattern) = 0;
+  // z = pattern · v
+  virtual void attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) = 0;
+
+  // out = a + b, out = a ⊙ b. [n]; out may be a or b.
+  virtual void add(const float* a, const float* b, int64_t n, float* out) = 0;
+  virtual void multiply(const float* a, const float* b, int64_t n, float* out) = 0;
+  // out = x · sigmoid(x) (SiLU, Elfwing et al. 2017). out may be x.
+  virtual void silu(const float* x, int64_t n, float* out) = 0;
+  // out = ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU in its tanh form, Hendrycks & Gimpel 2016). out may be x.
+  virtual void gelu_tanh(const float* x, int64_t n, float* out) = 0;
+};
+
+std::unique_ptr<Ops> make_reference_ops();
+
+struct CpuOptions {
+  int threads = 0;         // 0: one per physical core
+  std::string isa;         // "", "portable", "avx2" or "avx512"; "" takes the best that the machine has.
+                           // The environment's GLASSBOX_CPU overrides it.
+  bool pin_threads = false;  // pinned and spinning on the command line; not beside a window
+};
+// Null when the instruction set asked for is unknown or not on this machine.
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);
+
+}  // namespace glassbox
