@@ -1,17 +1,17 @@
 // The blocks in which quantised weights lie in a file, byte for byte. The formats are ggml's (ggml/src/ggml-common.h
 // defines them); files are little-endian, and so is every machine that this program runs on.
 //
-// Scales are IEEE half floats, kept as their bits: f16_to_f32() in tensor.h reads them. "value i" is the i-th value of the
-// block in the order of the row. A struct's alignment is at most 2, so that a block may start at any even address.
+// Scales are IEEE half floats, kept as their bits: f16_to_f32() in tensor.h reads them. "value i" is the i-th value of
+// the block in the order of the row. A struct's alignment is at most 2, so that a block may start at any even address.
 #pragma once
 
 #include <cstdint>
 
 namespace glassbox {
 
-inline constexpr int kQuantBlock = 32;         // values in a block of the plain formats
-inline constexpr int kQuantSuperBlock = 256;   // values in a block of the K formats, which have smaller groups inside
-inline constexpr int kQuantKScaleBytes = 12;   // eight 6-bit scales and eight 6-bit minima, packed
+inline constexpr int kQuantBlock = 32;        // values in a block of the plain formats
+inline constexpr int kQuantSuperBlock = 256;  // values in a block of the K formats, which have smaller groups inside
+inline constexpr int kQuantKScaleBytes = 12;  // eight 6-bit scales and eight 6-bit minima, packed
 
 // value i = scale · quants[i]
 struct BlockQ8_0 {
@@ -83,8 +83,8 @@ static_assert(sizeof(BlockQ8_0) == 34 && sizeof(BlockQ4_0) == 18 && sizeof(Block
 static_assert(sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24);
 static_assert(sizeof(BlockQ4K) == 144 && sizeof(BlockQ5K) == 176 && sizeof(BlockQ6K) == 210);
 
-// The eight scales and eight minima (0…63) out of the twelve bytes of Q4_K and Q5_K. Groups 0…3 have theirs in the low six
-// bits of bytes 0…3 (scales) and 4…7 (minima). Groups 4…7 have their low four bits in bytes 8…11 (scales in the low
+// The eight scales and eight minima (0…63) out of the twelve bytes of Q4_K and Q5_K. Groups 0…3 have theirs in the low
+// six bits of bytes 0…3 (scales) and 4…7 (minima). Groups 4…7 have their low four bits in bytes 8…11 (scales in the low
 // nibble, minima in the high one) and their high two bits in the two bits that bytes 0…7 have left.
 inline void unpack_k_scales(const uint8_t packed[kQuantKScaleBytes], uint8_t scales[8], uint8_t minima[8]) {
   for (int g = 0; g < 4; ++g) {

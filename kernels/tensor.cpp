@@ -157,7 +157,9 @@ void convert_halves(const std::byte* row, int64_t first, int64_t count, float* o
 
 }  // namespace
 
-const DTypeInfo& dtype_info(DType type) { return kDTypes[static_cast<size_t>(type)]; }
+const DTypeInfo& dtype_info(DType type) {
+  return kDTypes[static_cast<size_t>(type)];
+}
 
 int64_t row_bytes(DType type, int64_t columns) {
   const DTypeInfo& info = dtype_info(type);
@@ -175,27 +177,40 @@ Tensor make_tensor(void* data, DType type, std::initializer_list<int64_t> shape)
 
 void dequantise_row(DType type, const std::byte* row, int64_t first, int64_t count, float* out) {
   switch (type) {
-    case DType::f32: std::memcpy(out, row + first * 4, static_cast<size_t>(count) * 4); return;
-    case DType::f16: return convert_halves(row, first, count, out, f16_to_f32);
-    case DType::bf16: return convert_halves(row, first, count, out, bf16_to_f32);
-    case DType::q8_0: return dequantise_blocks<BlockQ8_0, kQuantBlock>(row, first, count, out);
-    case DType::q4_0: return dequantise_blocks<BlockQ4_0, kQuantBlock>(row, first, count, out);
-    case DType::q4_1: return dequantise_blocks<BlockQ4_1, kQuantBlock>(row, first, count, out);
-    case DType::q5_0: return dequantise_blocks<BlockQ5_0, kQuantBlock>(row, first, count, out);
-    case DType::q5_1: return dequantise_blocks<BlockQ5_1, kQuantBlock>(row, first, count, out);
-    case DType::q4_k: return dequantise_blocks<BlockQ4K, kQuantSuperBlock>(row, first, count, out);
-    case DType::q5_k: return dequantise_blocks<BlockQ5K, kQuantSuperBlock>(row, first, count, out);
-    case DType::q6_k: return dequantise_blocks<BlockQ6K, kQuantSuperBlock>(row, first, count, out);
+    case DType::f32:
+      std::memcpy(out, row + first * 4, static_cast<size_t>(count) * 4);
+      return;
+    case DType::f16:
+      return convert_halves(row, first, count, out, f16_to_f32);
+    case DType::bf16:
+      return convert_halves(row, first, count, out, bf16_to_f32);
+    case DType::q8_0:
+      return dequantise_blocks<BlockQ8_0, kQuantBlock>(row, first, count, out);
+    case DType::q4_0:
+      return dequantise_blocks<BlockQ4_0, kQuantBlock>(row, first, count, out);
+    case DType::q4_1:
+      return dequantise_blocks<BlockQ4_1, kQuantBlock>(row, first, count, out);
+    case DType::q5_0:
+      return dequantise_blocks<BlockQ5_0, kQuantBlock>(row, first, count, out);
+    case DType::q5_1:
+      return dequantise_blocks<BlockQ5_1, kQuantBlock>(row, first, count, out);
+    case DType::q4_k:
+      return dequantise_blocks<BlockQ4K, kQuantSuperBlock>(row, first, count, out);
+    case DType::q5_k:
+      return dequantise_blocks<BlockQ5K, kQuantSuperBlock>(row, first, count, out);
+    case DType::q6_k:
+      return dequantise_blocks<BlockQ6K, kQuantSuperBlock>(row, first, count, out);
   }
 }
 
 float f16_to_f32(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t magnitude = bits & 0x7fffu;
-  // Seen as a float's bits, exponent and fraction shifted up stand for the value times 2^−112: a multiplication moves the
-  // bias from 15 to 127 and normalises subnormal numbers on its way, exactly.
+  // Seen as a float's bits, exponent and fraction shifted up stand for the value times 2^−112: a multiplication moves
+  // the bias from 15 to 127 and normalises subnormal numbers on its way, exactly.
   const float value = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-  const uint32_t special = magnitude >= 0x7c00u ? (0x7f800000u | (magnitude & 0x3ffu) << 13) : std::bit_cast<uint32_t>(value);
+  const uint32_t special =
+      magnitude >= 0x7c00u ? (0x7f800000u | (magnitude & 0x3ffu) << 13) : std::bit_cast<uint32_t>(value);
   return std::bit_cast<float>(sign | special);
 }
 
@@ -203,26 +218,32 @@ uint16_t f32_to_f16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));  // NaN, kept quiet
-  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // 65520 and above round to infinity
+  if (magnitude > 0x7f800000u)
+    return static_cast<uint16_t>(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));  // NaN, kept quiet
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;                          // 65520 and above round to infinity
   if (magnitude < 0x38800000u) {
     // Below 2^−14 halves lie 2^−24 apart, as floats do just above 0.5: adding 0.5 rounds to that grid, to nearest even.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   }
-  // Drop 13 bits of the fraction: adding just under a half, and the last kept bit, rounds ties to even. The carry may run
-  // into the exponent, which is then right too.
+  // Drop 13 bits of the fraction: adding just under a half, and the last kept bit, rounds ties to even. The carry may
+  // run into the exponent, which is then right too.
   const uint32_t rounded = magnitude - (112u << 23) + 0xfffu + (magnitude >> 13 & 1u);
   return static_cast<uint16_t>(sign | rounded >> 13);
 }
 
-float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float bf16_to_f32(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   // At least one byte, so that an empty buffer has a pointer of its own too.
-  data_.reset(static_cast<std::byte*>(::operator new[](std::max<size_t>(bytes, 1), std::align_val_t{kBufferAlignment})));
+  data_.reset(
+      static_cast<std::byte*>(::operator new[](std::max<size_t>(bytes, 1), std::align_val_t{kBufferAlignment})));
 }
 
-void Buffer::Free::operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{kBufferAlignment}); }
+void Buffer::Free::operator()(std::byte* p) const {
+  ::operator delete[](p, std::align_val_t{kBufferAlignment});
+}
 
 }  // namespace glassbox
