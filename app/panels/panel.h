@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "app/theme/theme.h"
+#include "app/widgets/motion.h"
 #include "app/widgets/textures.h"
 #include "core/run/workbench.h"
 
@@ -20,6 +21,18 @@ struct Hover {
   int piece = -1;               // a pre-tokeniser piece
 };
 
+struct Panel;
+
+// What the shell does for a panel that its code cannot do itself. Null pointers never occur in a frame.
+struct ShellServices {
+  virtual ~ShellServices() = default;
+  // Saves what the window's framebuffer shows in the rectangle (pixels) as PNG; asks for the file's name.
+  virtual void save_png(const std::string& name, ImVec2 min, ImVec2 max) = 0;
+  // A line at the window's lower edge that goes away by itself: "copied 576 values".
+  virtual void say(const std::string& text) = 0;
+  virtual void report(const Error& error) = 0;
+};
+
 struct FrameContext {
   Workbench& bench;         // document() and view() to read, apply() to change; panels keep no other state of the work
   const Theme& theme;       // colours, fonts and sizes, already scaled
@@ -27,12 +40,17 @@ struct FrameContext {
   const Hover& hovered;     // of the frame before
   Hover& hover;             // of this frame
   double now;               // seconds, for motion
+  Motion& motion;
+  ShellServices& shell;
+  const Panel* panel = nullptr;  // that is being drawn
 
   const Document& document() const { return bench.document(); }
   const View& view() const { return bench.view(); }
   const Model* model() const { return bench.model().get(); }
   // Applies a command; an error shows as a notice in the window.
-  void run(const Command& command) { (void)bench.apply(command); }
+  void run(const Command& command) {
+    if (const Result<void> result = bench.apply(command); !result) shell.report(result.error());
+  }
 };
 
 struct Panel {

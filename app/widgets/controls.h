@@ -1,0 +1,76 @@
+// Buttons, switches, drop-downs, sliders and bars, in the theme's manner. Labels follow Dear ImGui: "copy##pattern".
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "app/theme/theme.h"
+
+namespace glassbox {
+
+// Pushes a style for the lifetime of the object.
+class FontScope {
+ public:
+  explicit FontScope(const TextStyle& style) { ImGui::PushFont(style.font, style.size); }
+  ~FontScope() { ImGui::PopFont(); }
+  FontScope(const FontScope&) = delete;
+  FontScope& operator=(const FontScope&) = delete;
+};
+
+void text_line(const TextStyle& style, ImU32 colour, std::string_view text);  // an item at the cursor
+void text_wrapped(const TextStyle& style, ImU32 colour, std::string_view text);
+// A plain tooltip, wrapped, for the last item (also when it is disabled).
+void tooltip(const Theme& theme, std::string_view text);
+
+struct ButtonLook {
+  bool enabled = true;
+  bool primary = false;        // filled with accent
+  bool quiet = false;          // no frame until hovered
+  bool active = false;         // chosen
+  float width = 0;             // pixels; 0: as wide as the text
+  float height = 0;            // pixels; 0: 24 at 100 %
+  std::string_view hint = {};  // tooltip
+};
+float button_width(const Theme& theme, std::string_view label);
+bool small_button(const Theme& theme, const char* label, const ButtonLook& look = {});
+// "ids ●" / "ids ○". Returns true when it was clicked; the caller applies the change.
+bool toggle(const Theme& theme, const char* label, bool on, const ButtonLook& look = {});
+float toggle_width(const Theme& theme, std::string_view label);
+// A button with ▾ that opens a menu. While it is open returns true: add ImGui::MenuItem and so on, then end_dropdown().
+bool begin_dropdown(const Theme& theme, const char* label, const ButtonLook& look = {});
+void end_dropdown();
+float dropdown_width(const Theme& theme, std::string_view label);
+// A drop-down over `items`: the index that was chosen in this frame, or −1.
+int dropdown(const Theme& theme, const char* id, std::string_view prefix, int current,
+             std::span<const std::string> items, const ButtonLook& look = {});
+
+struct SliderRange {
+  float min = 0, max = 1;
+  float step = 0.01f;          // of the arrow keys; values snap to it
+  int decimals = 2;
+  bool logarithmic = false;    // needs min > 0, or 0 as its own first stop
+  float label_width = 160;     // at 100 %
+  std::string_view off = {};   // the word in the value box when *value equals off_value
+  float off_value = 0;
+  std::string_view hint = {};
+};
+// Label, track with a round knob, box with the value that can be typed. Takes the width that is left in the window.
+// True while it changes.
+bool slider(const Theme& theme, const char* label, float* value, const SliderRange& range);
+
+// A horizontal bar of `fraction` (0 … 1) of the size; never thinner than one pixel when the fraction is above 0.
+void draw_bar(ImDrawList* draw, const Theme& theme, ImVec2 min, ImVec2 size, float fraction, ImU32 colour,
+              bool outline = false);
+// A vertical bar of colours, the greatest value on top, with the labels right of it (bottom to top, evenly spaced).
+void draw_colour_bar(ImDrawList* draw, const Theme& theme, const ColourMap& map, ImVec2 min, ImVec2 size,
+                     std::span<const std::string> labels);
+// The same lying, least value left, one text right of it ("−0.50 … 0 … +0.50").
+void draw_colour_strip(ImDrawList* draw, const Theme& theme, const ColourMap& map, ImVec2 min, ImVec2 size,
+                       std::string_view limits);
+// A key as it stands on a keyboard, for hints.
+void draw_key(ImDrawList* draw, const Theme& theme, ImVec2 min, std::string_view key);
+// One line in the middle of what is left of the window: what is being computed or missing, and how far (0 … 1, < 0: unknown).
+void draw_waiting(const Theme& theme, std::string_view text, float progress = -1);
+
+}  // namespace glassbox
