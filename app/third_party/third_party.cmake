@@ -1,10 +1,12 @@
 # Targets for the libraries of other people that app/third_party/CMakeLists.txt builds:
-#   glassbox::imgui         Dear ImGui (docking, FreeType), GLFW and OpenGL 3 backends, ImPlot, ImPlot3D, the command
-#                           palette, stb_image_write, the icon font; GLFW and OpenGL come with it
-#   glassbox::imgui_test    the same with the hooks of Dear ImGui's test engine, and the engine. A program links this
-#                           one or the other, never both
-#   glassbox::markdown      Markdown with formulas; needs one of the two above beside it, and serves both
-#   glassbox::file_dialogs  the file dialogs (headers)
+#   glassbox::imgui_headers  what compiling against them needs: for a library that the program and its tests share
+#   glassbox::imgui          the libraries: Dear ImGui (docking, FreeType), GLFW and OpenGL 3 backends, ImPlot, ImPlot3D,
+#                            the command palette, Markdown with formulas, stb_image_write, the icon font; GLFW,
+#                            OpenGL and EGL come with it
+#   glassbox::imgui_test     the same with the hooks of Dear ImGui's test engine, and the engine. A program links this
+#                            one or the other, never both; no struct differs, so a library compiled with the headers
+#                            above serves both
+#   glassbox::file_dialogs   the file dialogs (headers)
 # GLASSBOX_THIRD_PARTY_DIR names the installed folder. Left empty, it is the one that app/setup/third_party.sh keeps in
 # the user's cache for these sources and this compiler; when it is not there yet, the script is run here.
 include_guard(GLOBAL)
@@ -34,38 +36,32 @@ find_package(glfw3 3.3 REQUIRED)
 find_package(OpenGL REQUIRED COMPONENTS OpenGL EGL)
 find_package(Threads REQUIRED)
 
-foreach(library imgui imgui_test imgui_extras imgui_rich_md imgui_rich_md_latex microtex)
-  add_library(glassbox_archive_${library} STATIC IMPORTED GLOBAL)
-  set_target_properties(glassbox_archive_${library} PROPERTIES
-    IMPORTED_LOCATION ${third_party_dir}/lib/lib${library}.a)
-endforeach()
-
 # The definitions repeat those that the archives were compiled with (app/third_party/CMakeLists.txt).
+add_library(glassbox::imgui_headers INTERFACE IMPORTED GLOBAL)
+target_include_directories(glassbox::imgui_headers SYSTEM INTERFACE
+  ${third_party_dir}/include/imgui ${third_party_dir}/include/imgui/backends
+  ${third_party_dir}/include/imgui/misc/freetype ${third_party_dir}/include/imgui/misc/cpp
+  ${third_party_dir}/include/extras ${third_party_dir}/include/markdown
+  ${third_party_dir}/include/markdown/imgui_rich_md)
+target_compile_definitions(glassbox::imgui_headers INTERFACE IMGUI_USE_WCHAR32 IMGUI_ENABLE_FREETYPE GLFW_INCLUDE_NONE
+  IMGUI_RICHMD_WITH_LATEX IMGUI_RICHMD_EMBED_ASSETS)
+
+# The archives use one another in both directions, so the linker goes round them until nothing is missing.
 function(glassbox_imgui_target name core)
+  set(archives)
+  foreach(library imgui_rich_md imgui_rich_md_latex microtex imgui_extras ${core})
+    list(APPEND archives ${third_party_dir}/lib/lib${library}.a)
+  endforeach()
   add_library(${name} INTERFACE IMPORTED GLOBAL)
-  target_include_directories(${name} SYSTEM INTERFACE ${third_party_dir}/include/imgui
-    ${third_party_dir}/include/imgui/backends ${third_party_dir}/include/imgui/misc/freetype
-    ${third_party_dir}/include/imgui/misc/cpp ${third_party_dir}/include/extras ${ARGN})
-  target_compile_definitions(${name} INTERFACE IMGUI_USE_WCHAR32 IMGUI_ENABLE_FREETYPE GLFW_INCLUDE_NONE)
-  target_link_libraries(${name} INTERFACE glassbox_archive_imgui_extras glassbox_archive_${core} Freetype::Freetype
-                        glfw OpenGL::OpenGL OpenGL::EGL Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_libraries(${name} INTERFACE glassbox::imgui_headers -Wl,--start-group ${archives} -Wl,--end-group
+                        Freetype::Freetype glfw OpenGL::OpenGL OpenGL::EGL Threads::Threads ${CMAKE_DL_LIBS})
 endfunction()
-# An archive that uses imgui is searched before imgui's, whatever the order in which a program names its targets.
-set_target_properties(glassbox_archive_imgui_rich_md PROPERTIES INTERFACE_LINK_LIBRARIES
-  "glassbox_archive_imgui_rich_md_latex;glassbox_archive_microtex")
-set_target_properties(glassbox_archive_imgui_rich_md_latex PROPERTIES INTERFACE_LINK_LIBRARIES
-  "glassbox_archive_microtex;Freetype::Freetype")
 glassbox_imgui_target(glassbox::imgui imgui)
-glassbox_imgui_target(glassbox::imgui_test imgui_test ${third_party_dir}/include/imgui_test_engine)
+glassbox_imgui_target(glassbox::imgui_test imgui_test)
+target_include_directories(glassbox::imgui_test SYSTEM INTERFACE ${third_party_dir}/include/imgui_test_engine)
 target_compile_definitions(glassbox::imgui_test INTERFACE IMGUI_ENABLE_TEST_ENGINE
   IMGUI_TEST_ENGINE_ENABLE_COROUTINE_STDTHREAD_IMPL=1 IMGUI_TEST_ENGINE_ENABLE_STD_FUNCTION=1
   IMGUI_TEST_ENGINE_ENABLE_CAPTURE=1 IMGUI_TEST_ENGINE_ENABLE_IMPLOT=0)
-
-add_library(glassbox::markdown INTERFACE IMPORTED GLOBAL)
-target_include_directories(glassbox::markdown SYSTEM INTERFACE ${third_party_dir}/include/markdown
-                           ${third_party_dir}/include/markdown/imgui_rich_md)
-target_compile_definitions(glassbox::markdown INTERFACE IMGUI_RICHMD_WITH_LATEX IMGUI_RICHMD_EMBED_ASSETS)
-target_link_libraries(glassbox::markdown INTERFACE glassbox_archive_imgui_rich_md)
 
 add_library(glassbox::file_dialogs INTERFACE IMPORTED GLOBAL)
 target_include_directories(glassbox::file_dialogs SYSTEM INTERFACE ${third_party_dir}/include/file_dialogs)
