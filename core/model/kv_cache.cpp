@@ -1,5 +1,6 @@
 #include "core/model/kv_cache.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace glassbox {
@@ -9,7 +10,8 @@ KvPool::KvPool(const ModelConfig& config, Precision precision)
   const size_t value_bytes = dtype_ == DType::f32 ? 4 : 2;
   for (const LayerConfig& layer : config.layers) {
     offsets_.push_back(block_bytes_);
-    sizes_.push_back(static_cast<size_t>(layer.kv_heads) * kKvBlock * static_cast<size_t>(layer.head_dim) * value_bytes);
+    sizes_.push_back(static_cast<size_t>(layer.kv_heads) * kKvBlock * static_cast<size_t>(layer.head_dim) *
+                     value_bytes);
     block_bytes_ += 2 * sizes_.back();
   }
 }
@@ -62,26 +64,25 @@ void KvSequence::truncate(int length) {
 
 void KvSequence::reserve(int end) {
   const size_t needed = static_cast<size_t>((end + kKvBlock - 1) / kKvBlock);
-  std::vector<KvPool::Block> blocks = blocks_;
-  bool changed = false;
-  // Only the block that holds position length_ can be both shared and written to.
+  // Blocks from the one that holds position length_ on are written to; whoever shares them keeps the old bytes.
   const size_t first_written = static_cast<size_t>(length_ / kKvBlock);
-  for (size_t b = first_written; b < blocks.size() && b < needed; ++b) {
-    // Two references are our own: blocks_ and its copy here.
-    if (blocks[b].use_count() > 2) {
-      KvPool::Block fresh = pool_->take();
-      std::memcpy(fresh.get(), blocks[b].get(), pool_->block_bytes());
-      blocks[b] = std::move(fresh);
-      changed = true;
-    }
+  const auto shared = [&](size_t b) { return b < blocks_.size() && blocks_[b].use_count() > 1; };
+  bool enough = needed <= blocks_.size();
+  for (size_t b = first_written; b < needed && enough; ++b) enough = !shared(b);
+  if (enough) return;  // the usual case: nothing is allocated
+
+  std::vector<KvPool::Block> fresh;
+  for (size_t b = first_written; b < std::max(needed, first_written); ++b) {
+    fresh.push_back(b >= blocks_.size() || shared(b) ? pool_->take() : blocks_[b]);
+    if (shared(b) && fresh.back() != blocks_[b])
+      std::memcpy(fresh.back().get(), blocks_[b].get(), pool_->block_bytes());
   }
-  while (blocks.size() < needed) {
-    blocks.push_back(pool_->take());
-    changed = true;
-  }
-  if (!changed) return;
-  pointers_.reserve(static_cast<size_t>(pool_->layer_count()) * 2 * blocks.size());
-  blocks_ = std::move(blocks);
+  const size_t count = std::max(needed, blocks_.size());
+  pointers_.reserve(static_cast<size_t>(pool_->layer_count()) * 2 * count);
+  blocks_.reserve(count);
+  // Nothing below throws.
+  blocks_.resize(count);
+  std::move(fresh.begin(), fresh.end(), blocks_.begin() + static_cast<ptrdiff_t>(first_written));
   lay_out();
 }
 

@@ -17,14 +17,14 @@ struct ForwardRow {
   int32_t token;
   int32_t sequence;  // index into ForwardCall::sequences
   int32_t position;
-  bool logits;       // the head is applied to this row
+  bool logits;  // the head is applied to this row
 };
 
 struct ForwardCall {
-  std::span<const ForwardRow> rows;            // [R], at most Workspace::max_rows()
+  std::span<const ForwardRow> rows;  // [R], at most Workspace::max_rows()
   std::span<KvSequence* const> sequences;
-  const TapPlan* plan = nullptr;               // null: nothing is seen or changed
-  std::span<float> logits;                     // [rows with logits, V], in the order of the rows
+  const TapPlan* plan = nullptr;                  // null: nothing is seen or changed
+  std::span<float> logits;                        // [rows with logits, V], in the order of the rows
   std::function<bool(int layer)> between_layers;  // may be empty; false cancels the call
 };
 
@@ -35,21 +35,21 @@ class Workspace {
   int max_rows() const { return max_rows_; }
   size_t bytes() const { return memory_.bytes(); }
 
-  float* resid;      // [R, C] the residual stream
-  float* normed;     // [R, C] attn_norm, mlp_norm, final_norm
-  float* q;          // [R, H, D]
-  float* k;          // [R, G, D]
-  float* v;          // [R, G, D]
-  float* z;          // [R, H, D]
-  float* branch;     // [R, C] attn_out, mlp_out
-  float* gate;       // [R, F]
-  float* up;         // [R, F]
+  float* resid;   // [R, C] the residual stream
+  float* normed;  // [R, C] attn_norm, mlp_norm, final_norm
+  float* q;       // [R, H, D]
+  float* k;       // [R, G, D]
+  float* v;       // [R, G, D]
+  float* z;       // [R, H, D]
+  float* branch;  // [R, C] attn_out, mlp_out
+  float* gate;    // [R, F]
+  float* up;      // [R, F]
   // Filled by forward(): what the ops need to know of the rows.
-  std::vector<RowPosition> positions;  // [R]
-  std::vector<int32_t> ids;            // [R]
-  std::vector<KvSpan> spans;           // [sequences]
+  std::vector<RowPosition> positions;   // [R]
+  std::vector<int32_t> ids;             // [R]
+  std::vector<KvSpan> spans;            // [sequences]
   std::vector<KeyRow> scores, pattern;  // [R]
-  Buffer keys_memory;                  // composed attention and captures of scores or pattern
+  Buffer keys_memory;                   // composed attention and captures of scores or pattern
 
  private:
   int max_rows_;

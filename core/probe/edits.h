@@ -15,12 +15,12 @@
 namespace glassbox {
 
 enum class EditKind : uint8_t {
-  zero,        // x ← 0
-  scale,       // x ← factor · x
-  add,         // x ← x + vector  (steering)
-  overwrite,   // x ← vector (repeated over heads when it has one head's size; one value fills all)
-  patch,       // x ← the same site's values of another run, position by position
-  cut_score,   // attn_scores only: score of (query, key) ← −∞, before softmax: the rest of the row shares its weight
+  zero,       // x ← 0
+  scale,      // x ← factor · x
+  add,        // x ← x + vector  (steering)
+  overwrite,  // x ← vector (repeated over heads when it has one head's size; one value fills all)
+  patch,      // x ← the same site's values of another run, position by position
+  cut_score,  // attn_scores only: score of (query, key) ← −∞, before softmax: the rest of the row shares its weight
   cut_weight,  // attn_pattern only: weight of (query, key) ← 0, after softmax: its share is lost
 };
 
@@ -28,12 +28,12 @@ struct Edit {
   EditKind kind = EditKind::zero;
   Tap tap = Tap::attn_z;
   int layer = 0;
-  std::optional<int> head;                   // absent: all heads (or the site has none)
+  std::optional<int> head;                          // absent: all heads (or the site has none)
   std::optional<int> position_begin, position_end;  // [begin, end); absent: all. For cut_*: the query positions
-  std::optional<int> key;                    // cut_*: the key position; absent: every key
-  std::optional<int> index;                  // one dimension of the (head's) vector; absent: all
-  float factor = 1.0f;                       // scale
-  std::vector<float> vector;                 // add, overwrite
+  std::optional<int> key;                           // cut_*: the key position; absent: every key
+  std::optional<int> index;                         // one dimension of the (head's) vector; absent: all
+  float factor = 1.0f;                              // scale
+  std::vector<float> vector;                        // add, overwrite
   // patch: a run of these tokens, without edits, gives the values; its length decides which positions are patched
   std::vector<int32_t> patch_tokens;
   bool enabled = true;

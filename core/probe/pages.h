@@ -32,8 +32,8 @@ class PagePool {
   size_t free_bytes_ = 0;
 };
 
-// The values of one tap in one layer for the positions [begin, end). A row of a tap with a key axis is [H, end]: the keys
-// after its own position are 0 in a pattern and −∞ in scores, as the causal mask has them.
+// The values of one tap in one layer for the positions [begin, end). A row of a tap with a key axis is [H, end]: the
+// keys after its own position are 0 in a pattern and −∞ in scores, as the causal mask has them.
 class Page {
  public:
   // Rows are filled with NaN in `poison` mode (tests): a value that no capture wrote is then seen.
@@ -46,8 +46,8 @@ class Page {
   int layer() const { return layer_; }
   int begin() const { return begin_; }
   int end() const { return end_; }
-  int heads() const { return heads_; }       // 0: no head axis
-  int64_t width() const { return width_; }   // of one head, or of the row without heads; S = end for a key axis
+  int heads() const { return heads_; }      // 0: no head axis
+  int64_t width() const { return width_; }  // of one head, or of the row without heads; S = end for a key axis
   int64_t row_size() const { return (heads_ == 0 ? 1 : heads_) * width_; }
   size_t bytes() const { return static_cast<size_t>(row_size()) * static_cast<size_t>(end_ - begin_) * sizeof(float); }
 
@@ -59,7 +59,7 @@ class Page {
   float* row_data(int position) const { return buffer_.f32() + (position - begin_) * row_size(); }
   void mark_written(int position) { ++writes_[static_cast<size_t>(position - begin_)]; }
   int writes(int position) const { return writes_[static_cast<size_t>(position - begin_)]; }
-  bool complete() const;  // every row was written exactly once
+  bool complete(int end) const;  // every row before `end` was written exactly once
 
  private:
   std::shared_ptr<PagePool> pool_;
@@ -78,14 +78,14 @@ class PageTable {
     int begin, end;  // the part of the page that is valid here
   };
 
-  // Precondition: the page does not overlap slices that are present after truncate(tap, layer, page->begin()).
-  void insert(std::shared_ptr<const Page> page);
+  // Adds the positions [page->begin(), end) of a page; slices that reach into them are cut back.
+  void insert(std::shared_ptr<const Page> page, int end);
   const Page* find(Tap tap, int layer, int position) const;
   // First position in [0, length) that no page covers; `length` when all are covered.
   int first_missing(Tap tap, int layer, int length) const;
-  void truncate(int length);  // drops what lies at or after position `length`
-  void drop(Tap tap, int layer, int from);
-  size_t bytes() const;       // of the pages referred to
+  void truncate(int length);                // drops what lies at or after position `length`
+  void drop(Tap tap, int layer, int from);  // the same for one tap and layer
+  size_t bytes() const;                     // of the pages referred to
   void clear() { slices_.clear(); }
 
  private:

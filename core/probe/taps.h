@@ -1,5 +1,5 @@
-// The closed list of what can be seen in a forward pass. Every tap fires exactly once for each row, layer and call, with
-// the same definition on every path and backend.
+// The closed list of what can be seen in a forward pass. Every tap fires exactly once for each row, layer and call,
+// with the same definition on every path and backend.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ enum class Tap : uint8_t {
 };
 inline constexpr int kTapCount = 22;
 
-enum class TapScope : uint8_t { model, layer };  // fires once a call, or once a layer
+enum class TapScope : uint8_t { model, layer };   // fires once a call, or once a layer
 enum class TapCost : uint8_t { store, compute };  // capturing is a store, or needs work of its own
 
 struct TapInfo {
@@ -49,9 +49,9 @@ struct TapInfo {
   std::string_view axes;  // of one position's row, in the letters of kernels/dims.h: "C", "H D", "H S"
   TapScope scope;
   TapCost cost;
-  bool editable;                  // edits may run at this site
-  std::string_view alias;         // TransformerLens's hook, "{}" stands for the layer; empty when it has none
-  std::string_view definition;    // one sentence that leaves no doubt
+  bool editable;                // edits may run at this site
+  std::string_view alias;       // TransformerLens's hook, "{}" stands for the layer; empty when it has none
+  std::string_view definition;  // one sentence that leaves no doubt
 };
 
 const TapInfo& tap_info(Tap tap);

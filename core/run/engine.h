@@ -16,9 +16,9 @@ namespace glassbox {
 
 // What the window wants to see now. A newer one replaces a waiting one, and cancels a running one between two layers.
 struct ViewRequest {
-  uint64_t id = 0;               // increases; a published view carries the id that it answers
+  uint64_t id = 0;  // increases; a published view carries the id that it answers
   StepRequest step;
-  bool with_baseline = false;    // also the same tokens without edits, for before and after
+  bool with_baseline = false;  // also the same tokens without edits, for before and after
 };
 
 struct EngineView {
@@ -30,11 +30,11 @@ struct EngineView {
 
 struct EngineStatus {
   bool busy = false;
-  float progress = 0;             // of the running request, 0 … 1
-  double busy_seconds = 0;        // how long it has been running
+  float progress = 0;       // of the running request, 0 … 1
+  double busy_seconds = 0;  // how long it has been running
   size_t kv_bytes = 0, page_bytes = 0;
-  double prefill_rate = 0;        // tok/s, of the last call with 16 rows or more; 0: none yet
-  double decode_rate = 0;         // tok/s, of the last calls with one row
+  double prefill_rate = 0;  // tok/s, of the last call with 16 rows or more; 0: none yet
+  double decode_rate = 0;   // tok/s, of the last calls with one row
 };
 
 // Work that is not for the shown step (for example the random sequence behind the induction badges) runs when nothing
@@ -52,8 +52,8 @@ class Engine {
 
   void request(ViewRequest request);
   void add_background(BackgroundJob job);
-  void cancel();                         // the running interactive request ends with an error of kind cancelled
-  EngineView latest() const;             // the newest published view; never waits for the engine
+  void cancel();              // the running interactive request ends with an error of kind cancelled
+  EngineView latest() const;  // the newest published view; never waits for the engine
   EngineStatus status() const;
   // True when no interactive request waits or runs. (Background work may.)
   bool idle() const;

@@ -20,7 +20,7 @@ struct StepRequest {
   std::vector<int32_t> tokens;
   std::vector<Edit> edits;  // enabled or not; disabled ones are left out of the recipe
   Precision precision = Precision::fast;
-  ProbeSpec needs;          // what must be in the step's pages, for all positions
+  ProbeSpec needs;  // what must be in the step's pages, for all positions
 };
 
 class SessionStore {
@@ -33,8 +33,8 @@ class SessionStore {
   // need that the model does not have), cancelled, failed (memory).
   Result<std::shared_ptr<const Step>> run(const StepRequest& request, const StepProgress& progress = {});
 
-  // Logits of the positions [begin, end) of the tokens, handed row by row to `sink(position, logits[V])`. For perplexity
-  // and evaluation; nothing is kept.
+  // Logits of the positions [begin, end) of the tokens, handed row by row to `sink(position, logits[V])`. For
+  // perplexity and evaluation; nothing is kept.
   using LogitsSink = std::function<void(int position, std::span<const float> logits)>;
   Result<void> run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                           const StepProgress& progress = {});
@@ -49,18 +49,22 @@ class SessionStore {
 
  private:
   struct Session;
-  Session& open(const std::vector<int32_t>& tokens, const std::vector<Edit>& edits, Precision precision);
-  Result<void> extend(Session& session, int length, const ProbeSpec& needs, std::vector<float>* logits,
-                      const StepProgress& progress, StepTiming& timing);
-  Result<std::shared_ptr<const PageTable>> patch_source(const Edit& edit, Precision precision,
-                                                        const StepProgress& progress);
+  struct KeptLogits;
+  Session& open(const Recipe& recipe);
+  Result<void> extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
+                      const std::vector<PatchSource>& patches, std::vector<float>& logits, const StepProgress& progress,
+                      StepTiming& timing);
+  Result<std::vector<PatchSource>> patch_sources(const Recipe& recipe, const StepProgress& progress);
+  const std::vector<float>* find_logits(const Recipe& recipe);
+  Result<void> check(const StepRequest& request) const;
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<Ops> ops_;
-  Workspace workspace_;
+  std::unique_ptr<Workspace> workspace_;
   std::shared_ptr<KvPool> pools_[2];  // by precision
   std::shared_ptr<PagePool> page_pool_;
-  std::list<Session> sessions_;  // most recently used first
+  std::list<Session> sessions_;   // most recently used first
+  std::list<KeptLogits> logits_;  // most recently used first
   int max_sessions_;
   bool poison_ = false;
 };

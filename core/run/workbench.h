@@ -1,6 +1,6 @@
-// The Workbench ties it together: the Document and its commands, the model, the engine and analysis threads. The window,
-// the command line, lessons and tests drive the program through it. All its functions belong to one thread (the window's,
-// or main); none waits, except settle().
+// The Workbench ties it together: the Document and its commands, the model, the engine and analysis threads. The
+// window, the command line, lessons and tests drive the program through it. All its functions belong to one thread (the
+// window's, or main); none waits, except settle().
 #pragma once
 
 #include <functional>
@@ -23,17 +23,17 @@ struct WorkbenchOptions {
 
 // What panels draw: all of one step. Parts are null until they are computed, or when nobody needs them.
 struct View {
-  uint64_t id = 0;               // grows with each published step
-  std::vector<int32_t> tokens;   // of the step
+  uint64_t id = 0;              // grows with each published step
+  std::vector<int32_t> tokens;  // of the step
   std::shared_ptr<const Step> step;
   std::shared_ptr<const Step> baseline;              // without edits; null when there are none
   std::shared_ptr<const ChainResult> chain;          // of step.logits under the document's settings
   std::shared_ptr<const DistributionChange> change;  // baseline → step
   std::shared_ptr<const Thumbnails> thumbnails;
   std::shared_ptr<const HeadTable> heads;
-  std::shared_ptr<const CosineMatrix> cosines;       // of selection.vector_layer
-  std::shared_ptr<const Neighbours> neighbours;      // of the token at the selected position
-  bool stale = false;            // the document has moved on; a newer view is being computed
+  std::shared_ptr<const CosineMatrix> cosines;   // of selection.vector_layer
+  std::shared_ptr<const Neighbours> neighbours;  // of the token at the selected position
+  bool stale = false;                            // the document has moved on; a newer view is being computed
 };
 
 // What the visible panels need: taps, and analyses.
@@ -69,22 +69,23 @@ class Workbench {
   void replace_document(Document document);  // opened from a file; undone by Ctrl+Z
 
   // Transport that needs the model: draws tokens by the chain as soon as the step is there.
-  void step_tokens(int count);   // generate `count` tokens from the cursor on; −1: until the end of text or the context
+  void step_tokens(int count);  // generate `count` tokens from the cursor on; −1: until the end of text or the context
   void play() { step_tokens(-1); }
   void pause();
   bool playing() const { return pending_tokens_ != 0; }
-  void back();                   // cursor to the parent node
-  void forward_one();            // cursor along the shown line, or a new token at its end
+  void back();         // cursor to the parent node
+  void forward_one();  // cursor along the shown line, or a new token at its end
 
   // What is shown.
   void set_needs(const Needs& needs);
   const View& view() const { return view_; }
   // Takes finished work, posts what is missing, advances a running generation. True when something changed.
   bool pump();
-  // Waits until everything asked for is there (or failed). False after the time limit. For tests, lessons, the command line.
+  // Waits until everything asked for is there (or failed). False after the time limit. For tests, lessons, the command
+  // line.
   bool settle(double seconds = 120);
-  bool busy() const;             // something asked for is not there yet
-  void cancel();                 // the running request
+  bool busy() const;                                            // something asked for is not there yet
+  void cancel();                                                // the running request
   const std::optional<Error>& error() const { return error_; }  // of the last request or command; shown in the window
   EngineStatus status() const;
   double last_chain_seconds() const;

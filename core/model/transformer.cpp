@@ -1,0 +1,313 @@
+#include "core/model/transformer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+namespace glassbox {
+
+Workspace::Workspace(const ModelConfig& config, int max_rows) : max_rows_(max_rows) {
+  size_t q_size = 0, k_size = 0, ff = 0;
+  for (const LayerConfig& layer : config.layers) {
+    q_size = std::max(q_size, static_cast<size_t>(layer.heads * layer.head_dim));
+    k_size = std::max(k_size, static_cast<size_t>(layer.kv_heads * layer.head_dim));
+    ff = std::max(ff, static_cast<size_t>(layer.ff));
+  }
+  const size_t width = static_cast<size_t>(config.width);
+  const size_t rows = static_cast<size_t>(max_rows);
+  // Every array starts on a cache line of its own.
+  const auto padded = [&](size_t columns) { return (rows * columns + 15) / 16 * 16; };
+  const std::pair<float**, size_t> arrays[] = {{&resid, width},  {&normed, width}, {&q, q_size},
+                                               {&k, k_size},     {&v, k_size},     {&z, q_size},
+                                               {&branch, width}, {&gate, ff},      {&up, ff}};
+  size_t total = 0;
+  for (const auto& [array, columns] : arrays) total += padded(columns);
+  memory_ = Buffer(total * sizeof(float));
+  float* next = memory_.f32();
+  for (const auto& [array, columns] : arrays) {
+    *array = next;
+    next += padded(columns);
+  }
+  positions.reserve(rows);
+  ids.reserve(rows);
+  scores.reserve(rows);
+  pattern.reserve(rows);
+}
+
+namespace {
+
+// Everything that the groups of a layer share.
+struct Pass {
+  const ModelConfig& config;
+  Ops& ops;
+  Precision precision;
+  Workspace& ws;
+  const TapPlan* plan;
+  std::span<const RowPosition> rows;
+  int64_t row_count() const { return static_cast<int64_t>(rows.size()); }
+
+  const TapPlan::Site* wanted(Tap tap, int layer) const { return plan == nullptr ? nullptr : plan->site(tap, layer); }
+
+  // A site: edits, then captures. What nobody wants costs this check.
+  void at(Tap tap, int layer, float* values) const {
+    if (const TapPlan::Site* site = wanted(tap, layer)) [[unlikely]] {
+      run_site(*site, rows, tap_heads(tap, config, layer), tap_width(tap, config, layer, 0), values);
+    }
+  }
+};
+
+void norm(const Pass& pass, const LayerConfig& layer, const NormWeights& weights, const float* x, float* out) {
+  const int64_t rows = pass.row_count(), width = pass.config.width;
+  if (layer.norm == NormKind::rms) {
+    pass.ops.rmsnorm(x, weights.weight, layer.norm_eps, rows, width, out);
+  } else {
+    pass.ops.layernorm(x, weights.weight, weights.bias, layer.norm_eps, rows, width, out);
+  }
+}
+
+// Keys and values are seen as they lie in the cache. Rounding twice changes nothing, so the store stays as it is.
+void round_to_cache(const Pass& pass, DType dtype, Tap tap, int layer, float* x, int64_t count) {
+  if (dtype != DType::f16 || pass.wanted(tap, layer) == nullptr) return;
+  for (int64_t i = 0; i < count; ++i) x[i] = f16_to_f32(f32_to_f16(x[i]));
+}
+
+// Norm, q, k, v, rotation; keys and values go into the cache.
+void attention_input(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights,
+                     const AttentionArgs& args) {
+  Workspace& ws = pass.ws;
+  const int64_t rows = pass.row_count();
+  const DType cache = args.sequences.front().dtype;
+  const int64_t kv_count = rows * layer.kv_heads * layer.head_dim;
+
+  norm(pass, layer, weights.attn_norm, ws.resid, ws.normed);
+  pass.at(Tap::attn_norm, l, ws.normed);
+  pass.ops.linear(ws.normed, weights.q, pass.precision, rows, ws.q);
+  pass.at(Tap::q, l, ws.q);
+  pass.ops.linear(ws.normed, weights.k, pass.precision, rows, ws.k);
+  if (!layer.rope) round_to_cache(pass, cache, Tap::k, l, ws.k, kv_count);
+  pass.at(Tap::k, l, ws.k);
+  pass.ops.linear(ws.normed, weights.v, pass.precision, rows, ws.v);
+  round_to_cache(pass, cache, Tap::v, l, ws.v, kv_count);
+  pass.at(Tap::v, l, ws.v);
+  if (layer.rope) {
+    const float* frequency = pass.config.rope_frequency.data();
+    const float factor = pass.config.rope_attention_factor;
+    pass.ops.rope(ws.q, pass.rows, layer.heads, layer.head_dim, frequency, factor, ws.q);
+    pass.at(Tap::q_rot, l, ws.q);
+    pass.ops.rope(ws.k, pass.rows, layer.kv_heads, layer.head_dim, frequency, factor, ws.k);
+    round_to_cache(pass, cache, Tap::k_rot, l, ws.k, kv_count);
+    pass.at(Tap::k_rot, l, ws.k);
+  }
+  pass.ops.kv_store(args, ws.k, ws.v);
+}
+
+// Where the op stores a row's scores or weights: straight into the page that wants them, else nowhere.
+void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> rows, std::vector<KeyRow>& out) {
+  out.assign(rows.size(), KeyRow{});
+  if (site == nullptr) return;
+  for (const PlannedCapture& capture : site->captures) {
+    Page& page = *capture.page;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const int position = rows[r].position;
+      if (rows[r].sequence != capture.sequence || position < page.begin() || position >= page.end()) continue;
+      out[r] = {page.row_data(position), page.width()};
+    }
+  }
+}
+
+// Rows [H, position + 1] of scratch memory, for a layer that runs composed.
+void point_into_scratch(std::span<const RowPosition> rows, int heads, float*& next, std::vector<KeyRow>& out) {
+  out.assign(rows.size(), KeyRow{});
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const int64_t keys = rows[r].position + 1;
+    out[r] = {next, keys};
+    next += heads * keys;
+  }
+}
+
+void attention(const Pass& pass, int l, const LayerConfig& layer, const AttentionArgs& args) {
+  Workspace& ws = pass.ws;
+  const TapPlan::Site* scores_site = pass.wanted(Tap::attn_scores, l);
+  const TapPlan::Site* pattern_site = pass.wanted(Tap::attn_pattern, l);
+  if (pass.plan == nullptr || !pass.plan->edits_attention(l)) {
+    const bool scores = scores_site != nullptr, pattern = pattern_site != nullptr;
+    if (scores) point_into_pages(scores_site, pass.rows, ws.scores);
+    if (pattern) point_into_pages(pattern_site, pass.rows, ws.pattern);
+    pass.ops.attention(args, ws.q, ws.z, scores ? std::span<const KeyRow>(ws.scores) : std::span<const KeyRow>{},
+                       pattern ? std::span<const KeyRow>(ws.pattern) : std::span<const KeyRow>{});
+    if (scores) run_key_site(*scores_site, Tap::attn_scores, pass.rows, layer.heads, ws.scores);
+    if (pattern) run_key_site(*pattern_site, Tap::attn_pattern, pass.rows, layer.heads, ws.pattern);
+  } else {
+    size_t values = 0;
+    for (const RowPosition& row : pass.rows)
+      values += static_cast<size_t>(layer.heads) * static_cast<size_t>(row.position + 1);
+    if (ws.keys_memory.bytes() < 2 * values * sizeof(float)) ws.keys_memory = Buffer(2 * values * sizeof(float));
+    float* next = ws.keys_memory.f32();
+    point_into_scratch(pass.rows, layer.heads, next, ws.scores);
+    point_into_scratch(pass.rows, layer.heads, next, ws.pattern);
+    pass.ops.attention_scores(args, ws.q, ws.scores);
+    if (scores_site != nullptr) run_key_site(*scores_site, Tap::attn_scores, pass.rows, layer.heads, ws.scores);
+    pass.ops.attention_softmax(args, ws.scores, ws.pattern);
+    if (pattern_site != nullptr) run_key_site(*pattern_site, Tap::attn_pattern, pass.rows, layer.heads, ws.pattern);
+    pass.ops.attention_mix(args, ws.pattern, ws.z);
+  }
+  pass.at(Tap::attn_z, l, ws.z);
+}
+
+// Each head alone through W_O: the other heads' inputs are zero.
+void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
+  const TapPlan::Site* site = pass.wanted(Tap::head_out, l);
+  if (site == nullptr) return;
+  const size_t heads = static_cast<size_t>(layer.heads), dim = static_cast<size_t>(layer.head_dim);
+  const size_t width = static_cast<size_t>(pass.config.width), z_size = heads * dim;
+  Buffer inputs(heads * z_size * sizeof(float)), outputs(pass.rows.size() * heads * width * sizeof(float));
+  const Linear without_bias{weights.o.weight, {}};
+  for (size_t r = 0; r < pass.rows.size(); ++r) {
+    std::fill_n(inputs.f32(), heads * z_size, 0.0f);
+    for (size_t head = 0; head < heads; ++head) {
+      std::copy_n(pass.ws.z + r * z_size + head * dim, dim, inputs.f32() + head * z_size + head * dim);
+    }
+    pass.ops.linear(inputs.f32(), without_bias, pass.precision, layer.heads, outputs.f32() + r * heads * width);
+  }
+  run_site(*site, pass.rows, layer.heads, pass.config.width, outputs.f32());
+}
+
+void attention_output(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
+  Workspace& ws = pass.ws;
+  const int64_t rows = pass.row_count();
+  head_outputs(pass, l, layer, weights);
+  pass.ops.linear(ws.z, weights.o, pass.precision, rows, ws.branch);
+  pass.at(Tap::attn_out, l, ws.branch);
+  pass.ops.add(ws.resid, ws.branch, rows * pass.config.width, ws.resid);
+  pass.at(Tap::resid_mid, l, ws.resid);
+}
+
+void mlp_input(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
+  Workspace& ws = pass.ws;
+  const int64_t rows = pass.row_count(), count = rows * layer.ff;
+  norm(pass, layer, weights.mlp_norm, ws.resid, ws.normed);
+  pass.at(Tap::mlp_norm, l, ws.normed);
+  if (layer.gated) {
+    pass.ops.linear(ws.normed, weights.gate, pass.precision, rows, ws.gate);
+    pass.at(Tap::mlp_gate, l, ws.gate);
+  }
+  pass.ops.linear(ws.normed, weights.up, pass.precision, rows, ws.up);
+  pass.at(Tap::mlp_up, l, ws.up);
+  float* activated = layer.gated ? ws.gate : ws.up;
+  if (layer.activation == Activation::silu) {
+    pass.ops.silu(activated, count, activated);
+  } else {
+    pass.ops.gelu_tanh(activated, count, activated);
+  }
+  if (layer.gated) pass.ops.multiply(ws.gate, ws.up, count, ws.up);
+  pass.at(Tap::mlp_act, l, ws.up);
+}
+
+void mlp_output(const Pass& pass, int l, const LayerWeights& weights) {
+  Workspace& ws = pass.ws;
+  const int64_t rows = pass.row_count();
+  pass.ops.linear(ws.up, weights.down, pass.precision, rows, ws.branch);
+  pass.at(Tap::mlp_out, l, ws.branch);
+  pass.ops.add(ws.resid, ws.branch, rows * pass.config.width, ws.resid);
+  pass.at(Tap::resid_post, l, ws.resid);
+}
+
+void block_forward(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights,
+                   std::span<const KvSpan> keys) {
+  const AttentionArgs args{.rows = pass.rows,
+                           .sequences = keys,
+                           .heads = layer.heads,
+                           .kv_heads = layer.kv_heads,
+                           .head_dim = layer.head_dim,
+                           .scale = layer.attention_scale,
+                           .soft_cap = layer.soft_cap,
+                           .window = layer.window};
+  pass.at(Tap::resid_pre, l, pass.ws.resid);
+  attention_input(pass, l, layer, weights, args);
+  attention(pass, l, layer, args);
+  attention_output(pass, l, layer, weights);
+  mlp_input(pass, l, layer, weights);
+  mlp_output(pass, l, weights);
+}
+
+void embed_rows(const Pass& pass, const Weights& weights) {
+  Workspace& ws = pass.ws;
+  const int64_t count = pass.row_count() * pass.config.width;
+  pass.ops.embed(weights.embedding, ws.ids, ws.resid);
+  if (pass.config.embed_scale != 1.0f) {
+    for (int64_t i = 0; i < count; ++i) ws.resid[i] *= pass.config.embed_scale;
+  }
+  pass.at(Tap::embed, 0, ws.resid);
+  if (pass.config.learned_positions) {
+    for (size_t r = 0; r < pass.rows.size(); ++r) ws.ids[r] = pass.rows[r].position;
+    pass.ops.embed(weights.positions, ws.ids, ws.branch);
+    pass.ops.add(ws.resid, ws.branch, count, ws.resid);
+  }
+}
+
+// The head, for the rows that ask for it.
+void head_rows(const Pass& pass, const Weights& weights, std::span<const ForwardRow> rows, std::span<float> logits) {
+  Workspace& ws = pass.ws;
+  const int64_t width = pass.config.width;
+  norm(pass, pass.config.layers.back(), weights.final_norm, ws.resid, ws.normed);
+  pass.at(Tap::final_norm, 0, ws.normed);
+  // The rows that want logits move to the front; ws.positions keeps them for the site.
+  int64_t count = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (!rows[r].logits) continue;
+    if (count != static_cast<int64_t>(r))
+      std::copy_n(ws.normed + static_cast<int64_t>(r) * width, width, ws.normed + count * width);
+    ws.positions[static_cast<size_t>(count++)] = {rows[r].sequence, rows[r].position};
+  }
+  if (count == 0) return;
+  pass.ops.linear(ws.normed, weights.head, pass.precision, count, logits.data());
+  if (const float cap = pass.config.logit_soft_cap; cap > 0) {
+    for (int64_t i = 0; i < count * pass.config.vocab; ++i)
+      logits[static_cast<size_t>(i)] = cap * std::tanh(logits[static_cast<size_t>(i)] / cap);
+  }
+  if (const TapPlan::Site* site = pass.wanted(Tap::logits, 0)) {
+    run_site(*site, std::span<const RowPosition>(ws.positions).first(static_cast<size_t>(count)), 0, pass.config.vocab,
+             logits.data());
+  }
+}
+
+}  // namespace
+
+Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspace& workspace, const ForwardCall& call) {
+  const ModelConfig& config = model.config();
+  workspace.ids.clear();
+  workspace.positions.clear();
+  for (const ForwardRow& row : call.rows) {
+    workspace.ids.push_back(row.token);
+    workspace.positions.push_back({row.sequence, row.position});
+  }
+  try {
+    for (const ForwardRow& row : call.rows) {
+      KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
+      sequence.reserve(row.position + 1);
+    }
+    const Pass pass{config, ops, precision, workspace, call.plan, workspace.positions};
+    embed_rows(pass, model.weights());
+    for (int layer = 0; layer < config.layer_count(); ++layer) {
+      if (call.between_layers && !call.between_layers(layer)) {
+        return Error{ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
+      }
+      workspace.spans.clear();
+      for (const KvSequence* sequence : call.sequences) workspace.spans.push_back(sequence->layer(layer));
+      block_forward(pass, layer, config.layers[static_cast<size_t>(layer)],
+                    model.weights().layers[static_cast<size_t>(layer)], workspace.spans);
+    }
+    head_rows(pass, model.weights(), call.rows, call.logits);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
+                 "Use a shorter text, or show fewer panels."};
+  }
+  for (const ForwardRow& row : call.rows) {
+    KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
+    sequence.commit(std::max(sequence.length(), row.position + 1));
+  }
+  return {};
+}
+
+}  // namespace glassbox

@@ -1,0 +1,295 @@
+#include "core/run/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+
+namespace glassbox {
+namespace {
+
+// Rows of one forward call. Enough for the matrix products to reuse each weight, few enough to stay in the cache.
+constexpr int kMaxRows = 256;
+// Rows of a call that wants logits at every position: 32 × 49 152 × 4 bytes are 6 MiB.
+constexpr int kMaxLogitRows = 32;
+// Logits kept for steps that are shown again (196 KiB each for the default model).
+constexpr size_t kKeptLogits = 128;
+
+using Clock = std::chrono::steady_clock;
+
+int common_prefix(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  return static_cast<int>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+}  // namespace
+
+struct SessionStore::Session {
+  std::vector<int32_t> tokens;  // what the cache holds; as long as kv.length()
+  std::vector<Edit> edits;
+  Precision precision;
+  KvSequence kv;
+  PageTable pages;
+};
+
+struct SessionStore::KeptLogits {
+  Recipe recipe;
+  std::vector<float> logits;
+};
+
+SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions)
+    : model_(std::move(model)),
+      ops_(std::move(ops)),
+      workspace_(std::make_unique<Workspace>(model_->config(), std::min(kMaxRows, model_->config().context))),
+      page_pool_(std::make_shared<PagePool>()),
+      max_sessions_(max_sessions) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    pools_[static_cast<size_t>(precision)] = std::make_shared<KvPool>(model_->config(), precision);
+  }
+}
+
+SessionStore::~SessionStore() = default;
+
+Result<void> SessionStore::check(const StepRequest& request) const {
+  const ModelConfig& config = model_->config();
+  if (request.tokens.empty()) {
+    return Error{ErrorKind::usage, "There is no token to run.", "the prompt", "at least one token", "Type something."};
+  }
+  if (static_cast<int64_t>(request.tokens.size()) > config.context) {
+    return Error{ErrorKind::usage, "The text does not fit the model's context.",
+                 std::to_string(request.tokens.size()) + " tokens", "at most " + std::to_string(config.context),
+                 "Shorten the text, or use a model with a longer context."};
+  }
+  for (const int32_t token : request.tokens) {
+    if (token < 0 || token >= config.vocab) {
+      return Error{ErrorKind::usage, "The model has no token " + std::to_string(token) + ".", "the prompt",
+                   "0 to " + std::to_string(config.vocab - 1), ""};
+    }
+  }
+  for (const Edit& edit : request.edits) {
+    if (!edit.enabled) continue;
+    if (const Result<void> good = check_edit(edit, config); !good) return good;
+  }
+  return request.needs.check(config);
+}
+
+// The line that shares the longest prefix with what is asked for. A line that goes another way afterwards keeps its
+// cache: the new one forks it where they part.
+SessionStore::Session& SessionStore::open(const Recipe& recipe) {
+  auto best = sessions_.end();
+  int shared = -1;
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    if (it->precision != recipe.precision || it->edits != recipe.edits) continue;
+    const int prefix = common_prefix(it->tokens, recipe.tokens);
+    if (prefix > shared) best = it, shared = prefix;
+  }
+  if (best != sessions_.end() && shared == static_cast<int>(best->tokens.size())) {
+    sessions_.splice(sessions_.begin(), sessions_, best);
+    return sessions_.front();
+  }
+  if (best == sessions_.end() || shared == 0) {
+    sessions_.push_front(
+        {{}, recipe.edits, recipe.precision, KvSequence(pools_[static_cast<size_t>(recipe.precision)]), {}});
+  } else {
+    Session fork{{recipe.tokens.begin(), recipe.tokens.begin() + shared},
+                 recipe.edits,
+                 recipe.precision,
+                 best->kv.fork(shared),
+                 best->pages};
+    fork.pages.truncate(shared);
+    sessions_.push_front(std::move(fork));
+  }
+  if (static_cast<int>(sessions_.size()) > max_sessions_) sessions_.pop_back();
+  return sessions_.front();
+}
+
+const std::vector<float>* SessionStore::find_logits(const Recipe& recipe) {
+  for (auto it = logits_.begin(); it != logits_.end(); ++it) {
+    if (it->recipe.precision == recipe.precision && it->recipe.tokens == recipe.tokens &&
+        it->recipe.edits == recipe.edits) {
+      logits_.splice(logits_.begin(), logits_, it);
+      return &logits_.front().logits;
+    }
+  }
+  return nullptr;
+}
+
+// The runs that patches take their values from, each without edits. Empty entries belong to other kinds of edit.
+Result<std::vector<PatchSource>> SessionStore::patch_sources(const Recipe& recipe, const StepProgress& progress) {
+  std::vector<PatchSource> sources(recipe.edits.size());
+  for (size_t i = 0; i < recipe.edits.size(); ++i) {
+    const Edit& edit = recipe.edits[i];
+    if (edit.kind != EditKind::patch) continue;
+    StepRequest request{edit.patch_tokens, {}, recipe.precision, {}};
+    request.needs.add(edit.tap, edit.layer, edit.layer + 1);
+    Result<std::shared_ptr<const Step>> step = run(request, progress);
+    if (!step) return step.error();
+    sources[i] = std::make_shared<PageTable>((*step)->pages);
+  }
+  return sources;
+}
+
+Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
+                                  const std::vector<PatchSource>& patches, std::vector<float>& logits,
+                                  const StepProgress& progress, StepTiming& timing) {
+  const ModelConfig& config = model_->config();
+  const int length = static_cast<int>(recipe.tokens.size());
+  const std::vector<float>* kept = find_logits(recipe);
+
+  // Where the forward has to begin: at what the cache, a page or the logits lack.
+  int start = session.kv.length();
+  int logits_start = length;  // first position at which the head runs
+  struct Missing {
+    Tap tap;
+    int layer, begin;
+  };
+  std::vector<Missing> missing;
+  for (const TapNeed& need : needs.needs) {
+    for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
+      const int first = session.pages.first_missing(need.tap, layer, length);
+      if (first >= length) continue;
+      const bool known = std::any_of(missing.begin(), missing.end(),
+                                     [&](const Missing& m) { return m.tap == need.tap && m.layer == layer; });
+      if (!known) missing.push_back({need.tap, layer, first});
+      start = std::min(start, first);
+      if (need.tap == Tap::logits) logits_start = std::min(logits_start, first);
+    }
+  }
+  if (kept == nullptr) {
+    start = std::min(start, length - 1);
+    logits_start = std::min(logits_start, length - 1);
+  }
+  if (start >= length) {
+    logits = *kept;
+    return {};
+  }
+
+  TapPlan plan(config);
+  std::vector<std::shared_ptr<Page>> pages;
+  if (session.kv.length() > start) session.kv.truncate(start);
+  session.tokens.resize(static_cast<size_t>(start));
+  for (const Missing& m : missing) {
+    pages.push_back(std::make_shared<Page>(page_pool_, m.tap, m.layer, m.begin, length,
+                                           tap_heads(m.tap, config, m.layer), tap_width(m.tap, config, m.layer, length),
+                                           poison_));
+    plan.add_capture(0, pages.back());
+  }
+  for (size_t i = 0; i < recipe.edits.size(); ++i) plan.add_edit(recipe.edits[i], 0, patches[i]);
+
+  const bool all_logits = logits_start < length - 1;
+  const int chunk = std::min(workspace_->max_rows(), all_logits ? kMaxLogitRows : kMaxRows);
+  std::vector<ForwardRow> rows;
+  KvSequence* const sequences[] = {&session.kv};
+  Result<void> result;
+  const Clock::time_point begun = Clock::now();
+  for (int begin = start; begin < length && result; begin += chunk) {
+    const int end = std::min(begin + chunk, length);
+    rows.clear();
+    int logit_rows = 0;
+    for (int position = begin; position < end; ++position) {
+      const bool wants_logits = position >= logits_start;
+      logit_rows += wants_logits;
+      rows.push_back({recipe.tokens[static_cast<size_t>(position)], 0, position, wants_logits});
+    }
+    logits.resize(static_cast<size_t>(logit_rows) * static_cast<size_t>(config.vocab));
+    const auto between_layers = [&](int layer) {
+      if (!progress) return true;
+      const double layers_done = static_cast<double>(layer) / config.layer_count();
+      return progress((begin - start + (end - begin) * layers_done) / (length - start));
+    };
+    result = forward(*model_, *ops_, recipe.precision, *workspace_,
+                     {rows, sequences, plan.empty() ? nullptr : &plan, logits, between_layers});
+    if (result) session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
+  }
+  timing.rows = session.kv.length() - start;
+  timing.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  // What a cancelled run has captured stays: the next one goes on from there.
+  for (const std::shared_ptr<Page>& page : pages) {
+    const int end = session.kv.length();
+    if (end <= page->begin()) continue;
+    if (!page->complete(end)) {
+      return Error{ErrorKind::failed, "A tap did not fire exactly once for each position.",
+                   std::string(tap_info(page->tap()).name), "", "This is a fault of Glassbox; please report it."};
+    }
+    session.pages.insert(page, end);
+  }
+  if (!result) {
+    session.pages.truncate(session.kv.length());  // pages never reach past the line's tokens
+    return result;
+  }
+  if (kept == nullptr) {
+    logits.erase(logits.begin(), logits.end() - config.vocab);
+    logits_.push_front({recipe, logits});
+    if (logits_.size() > kKeptLogits) logits_.pop_back();
+  } else {
+    logits = *kept;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request, const StepProgress& progress) {
+  if (const Result<void> good = check(request); !good) return good.error();
+  try {
+    auto step = std::make_shared<Step>();
+    step->recipe = {model_->hash(), request.tokens, {}, request.precision, ops_->description()};
+    std::copy_if(request.edits.begin(), request.edits.end(), std::back_inserter(step->recipe.edits),
+                 [](const Edit& edit) { return edit.enabled; });
+    Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
+    if (!patches) return patches.error();
+    Session& session = open(step->recipe);
+    if (const Result<void> done =
+            extend(session, request.needs, step->recipe, *patches, step->logits, progress, step->timing);
+        !done)
+      return done.error();
+    step->logits_hash = hash_logits(step->logits);
+    step->pages = session.pages;
+    return std::shared_ptr<const Step>(std::move(step));
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
+                 "Use a shorter text, or show fewer panels."};
+  }
+}
+
+Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
+                                      const StepProgress& progress) {
+  if (const Result<void> good = check({{tokens.begin(), tokens.end()}, {}, precision, {}}); !good) return good;
+  const ModelConfig& config = model_->config();
+  const int length = static_cast<int>(tokens.size());
+  KvSequence kv(pools_[static_cast<size_t>(precision)]);
+  KvSequence* const sequences[] = {&kv};
+  std::vector<float> logits(static_cast<size_t>(kMaxLogitRows) * static_cast<size_t>(config.vocab));
+  std::vector<ForwardRow> rows;
+  for (int begin = 0; begin < length; begin += kMaxLogitRows) {
+    const int end = std::min(begin + kMaxLogitRows, length);
+    rows.clear();
+    for (int position = begin; position < end; ++position)
+      rows.push_back({tokens[static_cast<size_t>(position)], 0, position, true});
+    const auto between_layers = [&](int layer) {
+      return !progress ||
+             progress((begin + (end - begin) * static_cast<double>(layer) / config.layer_count()) / length);
+    };
+    const size_t count = rows.size() * static_cast<size_t>(config.vocab);
+    if (const Result<void> done =
+            forward(*model_, *ops_, precision, *workspace_,
+                    {rows, sequences, nullptr, std::span<float>(logits).first(count), between_layers});
+        !done) {
+      return done;
+    }
+    for (int position = begin; position < end; ++position) {
+      sink(position, std::span<const float>(logits).subspan(
+                         static_cast<size_t>(position - begin) * static_cast<size_t>(config.vocab),
+                         static_cast<size_t>(config.vocab)));
+    }
+  }
+  return {};
+}
+
+void SessionStore::trim_pages(size_t bytes) {
+  for (auto it = sessions_.rbegin(); it != sessions_.rend() && page_pool_->live_bytes() > bytes; ++it) {
+    if (std::next(it) != sessions_.rend()) it->pages.clear();  // the line in use keeps its own
+  }
+}
+
+size_t SessionStore::kv_bytes() const {
+  return pools_[0]->live_bytes() + pools_[1]->live_bytes();
+}
+
+}  // namespace glassbox
