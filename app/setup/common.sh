@@ -14,6 +14,10 @@ fail() {
   exit 1
 }
 
+# A step that fails without a message of its own must not end the run in silence.
+set -E
+trap 'printf "glassbox: stopped: a command failed at %s line %s\n" "${BASH_SOURCE[0]:-the command line}" "$LINENO" >&2' ERR
+
 # with_lock NAME COMMAND...: one at a time for this user; a second run waits, and finds the work done.
 with_lock() {
   local name=$1

@@ -24,14 +24,15 @@ as_root() {
 
 # The version of a package if it is installed, else nothing.
 installed_version() {
-  dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | awk '$1 == "installed" { print $2; exit }'
+  { dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null || true; } |
+    awk '$1 == "installed" { print $2; exit }'
 }
 
 # missing_packages NAME...: those that are not installed, one a line. One dpkg-query for all: it must cost nothing.
 missing_packages() {
   local have
-  have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | awk '$1 == "installed" { print $2 }') ||
-    true
+  have=$({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
+    awk '$1 == "installed" { print $2 }')
   printf '%s\n' "$@" | grep -vxF -f <(printf '%s\n' "$have" | sed '/^$/d') || true
 }
 
@@ -76,15 +77,17 @@ ensure_packages() {
   apt_install "${missing[@]}"
 }
 
-# The newest version of catch2 that apt could install and that is at least 3, or nothing.
+# What apt would have to install to bring Catch2 3, as NAME=VERSION, or nothing. Releases differ in the package's name.
 available_catch2() {
-  apt-cache madison catch2 2>/dev/null | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | sort -rV |
-    while read -r version; do
-      if dpkg --compare-versions "$version" ge 3; then
-        printf '%s\n' "$version"
-        break
-      fi
-    done
+  local name version
+  for name in catch2 libcatch2-dev; do
+    version=$(apt-cache madison "$name" 2>/dev/null | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | sort -rV |
+      sed -n 1p)
+    if [ -n "$version" ] && dpkg --compare-versions "$version" ge 3; then
+      printf '%s=%s\n' "$name" "$version"
+      return 0
+    fi
+  done
 }
 
 # Writes the machine's own entry for its release once more, with the suite name of that release's backports. Knows
@@ -108,9 +111,10 @@ backports_entry_deb822() { # CODENAME FILE...
       for (i = 1; i <= NF; ++i) {
         if ($i ~ /^#/) continue
         key = tolower($i)
-        if (key ~ /^types:/) print "Types: deb"
-        else if (key ~ /^suites:/) print "Suites: " codename "-backports"
-        else print $i
+        if (key ~ /^types:/) { print "Types: deb"; replaced = 1 }
+        else if (key ~ /^suites:/) { print "Suites: " codename "-backports"; replaced = 1 }
+        else if (key !~ /^[ \t]/) { print $i; replaced = 0 }
+        else if (!replaced) print $i # the continuation of a field that stays as it is
       }
       exit
     }' "$@"
@@ -165,25 +169,27 @@ add_backports() { # CODENAME
 
 # Catch2 3: Debian 12 has it in its backports, newer releases in the main archive.
 ensure_catch2() {
-  local version codename
+  local name version package codename
   command -v dpkg-query > /dev/null || return 0
-  version=$(installed_version catch2)
-  if [ -n "$version" ] && dpkg --compare-versions "$version" ge 3; then return 0; fi
+  for name in catch2 libcatch2-dev; do
+    version=$(installed_version "$name")
+    if [ -n "$version" ] && dpkg --compare-versions "$version" ge 3; then return 0; fi
+  done
   require_root_for catch2
-  version=$(available_catch2)
-  if [ -z "$version" ]; then
+  package=$(available_catch2)
+  if [ -z "$package" ]; then
     apt_update
-    version=$(available_catch2)
+    package=$(available_catch2)
   fi
-  if [ -z "$version" ]; then
+  if [ -z "$package" ]; then
     codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     if [ -n "$codename" ] && add_backports "$codename"; then
       apt_update
-      version=$(available_catch2)
+      package=$(available_catch2)
     fi
   fi
-  [ -n "$version" ] ||
+  [ -n "$package" ] ||
     fail "Catch2 3 is in none of this machine's package sources, and the tests are written with it." \
       "On Debian 12 enable the suite bookworm-backports; newer Debian and Ubuntu have it in the main archive."
-  apt_install "catch2=$version"
+  apt_install "$package"
 }
