@@ -90,6 +90,8 @@ class History {
  public:
   // Call before and after an apply that succeeded.
   void record(const Document& before, const Document& after, const Command& command, double now_seconds);
+  // The whole document was replaced (opened from a file); one entry of its own.
+  void record_replacement(const Document& before, const Document& after);
   bool can_undo() const { return !past_.empty(); }
   bool can_redo() const { return !future_.empty(); }
   void undo(Document& document);

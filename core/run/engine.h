@@ -63,6 +63,8 @@ class Engine {
 
  private:
   void loop();
+  EngineView answer(const ViewRequest& request);
+  void note_speed(const StepTiming& timing);
   std::shared_ptr<const Model> model_;
   SessionStore store_;
   std::function<void()> wake_;
@@ -73,7 +75,8 @@ class Engine {
   EngineView latest_;
   EngineStatus status_;
   double started_ = 0;
-  std::atomic<bool> cancel_{false};
+  std::atomic<bool> cancel_{false};      // by the user
+  std::atomic<bool> superseded_{false};  // by a newer request
   std::atomic<bool> stop_{false};
   bool running_ = false, running_background_ = false;
   std::thread thread_;

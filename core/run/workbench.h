@@ -14,6 +14,8 @@
 
 namespace glassbox {
 
+inline constexpr int kNeighbourCount = 32;  // of each measure
+
 struct WorkbenchOptions {
   int threads = 0;
   Precision precision = Precision::fast;
@@ -92,8 +94,17 @@ class Workbench {
 
  private:
   struct Impl;
+  bool take_model();
+  void clamp_selection();
+  Result<void> check_against_model(const Command& command) const;
+  void after_time_travel();
+  Needs all_needs() const;
   void post_step();
-  void post_analyses();
+  bool take_step();
+  bool fill_analyses(View& view);
+  bool fill_heads(View& view, const std::string& step_key);
+  bool advance();
+
   std::unique_ptr<Impl> impl_;
   std::shared_ptr<const Model> model_;
   Document document_;
@@ -101,7 +112,8 @@ class Workbench {
   Needs needs_;
   View view_;
   std::optional<Error> error_, load_error_;
-  int pending_tokens_ = 0;
+  int pending_tokens_ = 0;          // to generate; −1: without end
+  bool analyses_complete_ = false;  // of view_, under the document as it is
 };
 
 }  // namespace glassbox

@@ -1,0 +1,159 @@
+#include "core/run/engine.h"
+
+#include <chrono>
+
+namespace glassbox {
+namespace {
+
+// A call of this many rows says something about prefill; one with a single row about decode.
+constexpr int kPrefillRows = 16;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Engine::Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake)
+    : model_(model), store_(std::move(model), std::move(ops)), wake_(std::move(wake)), thread_([this] { loop(); }) {}
+
+Engine::~Engine() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Engine::request(ViewRequest request) {
+  {
+    std::lock_guard lock(mutex_);
+    waiting_ = std::move(request);
+    superseded_ = true;
+    cancel_ = false;
+  }
+  changed_.notify_all();
+}
+
+void Engine::add_background(BackgroundJob job) {
+  {
+    std::lock_guard lock(mutex_);
+    background_.push_back(std::move(job));
+  }
+  changed_.notify_all();
+}
+
+void Engine::cancel() {
+  std::lock_guard lock(mutex_);
+  if (running_) cancel_ = true;
+}
+
+EngineView Engine::latest() const {
+  std::lock_guard lock(mutex_);
+  return latest_;
+}
+
+EngineStatus Engine::status() const {
+  std::lock_guard lock(mutex_);
+  EngineStatus status = status_;
+  if (running_) status.busy_seconds = seconds_now() - started_;
+  return status;
+}
+
+bool Engine::idle() const {
+  std::lock_guard lock(mutex_);
+  return !waiting_ && !running_;
+}
+
+bool Engine::background_idle() const {
+  std::lock_guard lock(mutex_);
+  return background_.empty() && !running_background_;
+}
+
+EngineView Engine::answer(const ViewRequest& request) {
+  EngineView view;
+  view.id = request.id;
+  const double parts = request.with_baseline ? 2.0 : 1.0;
+  const auto progress = [&](double done_before) {
+    return [this, done_before, parts](double part) {
+      if (stop_ || cancel_ || superseded_) return false;
+      std::lock_guard lock(mutex_);
+      status_.progress = static_cast<float>((done_before + part) / parts);
+      return true;
+    };
+  };
+  Result<std::shared_ptr<const Step>> step = store_.run(request.step, progress(0));
+  if (!step) {
+    view.error = step.error();
+    return view;
+  }
+  note_speed((*step)->timing);
+  if (request.with_baseline) {
+    StepRequest without_edits = request.step;
+    without_edits.edits.clear();
+    Result<std::shared_ptr<const Step>> baseline = store_.run(without_edits, progress(1));
+    if (!baseline) {
+      view.error = baseline.error();
+      return view;
+    }
+    view.baseline = baseline.take();
+  }
+  view.step = step.take();
+  return view;
+}
+
+void Engine::note_speed(const StepTiming& timing) {
+  if (timing.rows == 0 || timing.seconds <= 0) return;
+  const double rate = timing.rows / timing.seconds;
+  std::lock_guard lock(mutex_);
+  if (timing.rows >= kPrefillRows) status_.prefill_rate = rate;
+  if (timing.rows == 1) status_.decode_rate = rate;
+}
+
+void Engine::loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return stop_ || waiting_ || !background_.empty(); });
+    if (stop_) return;
+    if (waiting_) {
+      const ViewRequest request = std::move(*waiting_);
+      waiting_.reset();
+      running_ = true;
+      superseded_ = false;
+      cancel_ = false;
+      started_ = seconds_now();
+      status_.busy = true;
+      status_.progress = 0;
+      lock.unlock();
+      EngineView view = answer(request);
+      store_.trim_pages(kPageBudget);
+      lock.lock();
+      // A newer request has taken this one's place: it publishes, not we.
+      const bool replaced = view.error && view.error->kind == ErrorKind::cancelled && waiting_;
+      if (!replaced) latest_ = std::move(view);
+      running_ = false;
+      status_.busy = false;
+    } else {
+      BackgroundJob job = std::move(background_.front());
+      background_.pop_front();
+      running_background_ = true;
+      superseded_ = false;
+      lock.unlock();
+      Result<std::shared_ptr<const Step>> step =
+          store_.run(job.request, [this](double) { return !stop_ && !superseded_; });
+      const bool interrupted = !step && step.error().kind == ErrorKind::cancelled;
+      if (!interrupted) job.done(std::move(step));
+      lock.lock();
+      if (interrupted) background_.push_front(std::move(job));
+      running_background_ = false;
+    }
+    status_.kv_bytes = store_.kv_bytes();
+    status_.page_bytes = store_.page_bytes();
+    lock.unlock();
+    wake_();
+    lock.lock();
+  }
+}
+
+}  // namespace glassbox

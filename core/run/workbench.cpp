@@ -1,0 +1,615 @@
+#include "core/run/workbench.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "core/run/random.h"
+
+namespace glassbox {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_now() {
+  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+}
+
+// The result of one kind of analysis: computed on the analysis thread for a key, taken by the workbench when the key is
+// still the one it wants. Equal keys stand for equal results.
+template <class T>
+class AnalysisSlot {
+ public:
+  // The result for `key`, or null; then it has been asked for.
+  template <class Work>
+  std::shared_ptr<const T> get(AnalysisThread& thread, const char* kind, const std::string& key, Work work) {
+    {
+      std::lock_guard lock(state_->mutex);
+      if (state_->done && state_->key == key) return state_->value;
+    }
+    if (asked_ != key) {
+      asked_ = key;
+      thread.post(kind, [state = state_, key, work = std::move(work)] {
+        std::shared_ptr<const T> value = work();
+        std::lock_guard lock(state->mutex);
+        state->key = key;
+        state->value = std::move(value);
+        state->done = true;
+      });
+    }
+    return nullptr;
+  }
+  // True when the key has been computed, even if the result is null (a page was missing).
+  bool has(const std::string& key) const {
+    std::lock_guard lock(state_->mutex);
+    return state_->done && state_->key == key;
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    bool done = false;
+    std::string key;
+    std::shared_ptr<const T> value;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::string asked_;
+};
+
+// What wakes settle(), and the user's wake-up besides.
+struct Bell {
+  std::mutex mutex;
+  std::condition_variable rung;
+  bool pending = false;
+  std::function<void()> forward;
+
+  void ring() {
+    {
+      std::lock_guard lock(mutex);
+      pending = true;
+    }
+    rung.notify_all();
+    forward();
+  }
+};
+
+}  // namespace
+
+void Needs::merge(const Needs& other) {
+  probe.merge(other.probe);
+  chain |= other.chain;
+  change |= other.change;
+  thumbnails |= other.thumbnails;
+  heads |= other.heads;
+  cosines |= other.cosines;
+  neighbours |= other.neighbours;
+}
+
+struct Workbench::Impl {
+  explicit Impl(WorkbenchOptions given) : options(std::move(given)) { bell->forward = options.wake; }
+
+  WorkbenchOptions options;
+  std::shared_ptr<Bell> bell = std::make_shared<Bell>();
+  std::unique_ptr<AnalysisThread> analysis;
+  std::unique_ptr<Engine> engine;
+  std::shared_ptr<Ops> ops;
+
+  // Loading.
+  struct Load {
+    std::atomic<float> progress{0};
+    std::atomic<bool> cancel{false};
+    std::mutex mutex;
+    std::optional<Result<std::shared_ptr<const Model>>> result;
+    std::thread thread;
+    ~Load() {
+      cancel = true;
+      if (thread.joinable()) thread.join();
+    }
+  };
+  std::unique_ptr<Load> load;
+
+  // The step.
+  uint64_t next_id = 1;
+  uint64_t posted_id = 0, taken_id = 0;
+  std::optional<StepRequest> posted;  // what posted_id asks for
+  bool posted_baseline = false;
+  View staged;  // the newest step, until its analyses are there
+
+  // Analyses, by kind.
+  std::shared_ptr<const EmbeddingTable> table;
+  AnalysisSlot<EmbeddingTable> table_slot;
+  AnalysisSlot<ChainResult> chain;
+  AnalysisSlot<DistributionChange> change;
+  AnalysisSlot<Thumbnails> thumbnails;
+  AnalysisSlot<HeadTable> heads;
+  AnalysisSlot<CosineMatrix> cosines;
+  AnalysisSlot<Neighbours> neighbours;
+  std::shared_ptr<std::atomic<double>> chain_seconds = std::make_shared<std::atomic<double>>(0.0);
+
+  // The induction scores come from a step of their own, once a model.
+  struct Induction {
+    std::mutex mutex;
+    std::vector<float> scores;  // [L·H]
+    bool asked = false;
+  };
+  std::shared_ptr<Induction> induction = std::make_shared<Induction>();
+
+  std::string model_key;  // so that results of an older model are not taken
+};
+
+Workbench::Workbench(WorkbenchOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))), document_(make_document()) {
+  impl_->analysis = std::make_unique<AnalysisThread>([bell = impl_->bell] { bell->ring(); });
+}
+
+Workbench::~Workbench() {
+  impl_->load.reset();
+  impl_->engine.reset();
+  impl_->analysis.reset();
+}
+
+// ---- the model ----
+
+void Workbench::load_model(const std::string& path) {
+  impl_->load = std::make_unique<Impl::Load>();
+  load_error_.reset();
+  Impl::Load* load = impl_->load.get();
+  load->thread = std::thread([load, path, bell = impl_->bell] {
+    float told = 0;
+    auto result = Model::load(path, [&](float progress) {
+      load->progress = progress;
+      if (progress > told + 0.02f) {
+        told = progress;
+        bell->ring();
+      }
+      return !load->cancel.load();
+    });
+    {
+      std::lock_guard lock(load->mutex);
+      load->result = std::move(result);
+    }
+    bell->ring();
+  });
+}
+
+bool Workbench::loading() const {
+  return impl_->load != nullptr;
+}
+float Workbench::load_progress() const {
+  return impl_->load ? impl_->load->progress.load() : 1.0f;
+}
+
+void Workbench::cancel_load() {
+  if (impl_->load) impl_->load->cancel = true;
+}
+
+void Workbench::clear_errors() {
+  error_.reset();
+  load_error_.reset();
+}
+
+bool Workbench::take_model() {
+  if (!impl_->load) return false;
+  std::optional<Result<std::shared_ptr<const Model>>> result;
+  {
+    std::lock_guard lock(impl_->load->mutex);
+    result.swap(impl_->load->result);
+  }
+  if (!result) return false;
+  impl_->load.reset();
+  if (!*result) {
+    load_error_ = result->error();
+    return true;
+  }
+  std::shared_ptr<const Model> model = result->take();
+  if (!impl_->ops) {
+    impl_->ops = make_cpu_ops({impl_->options.threads, "", impl_->options.pin_threads});
+    if (!impl_->ops) {
+      load_error_ =
+          Error{ErrorKind::usage, "The instruction set that GLASSBOX_CPU asks for is not there.", "GLASSBOX_CPU",
+                "portable, avx2 or avx512, as far as this processor has it", "Unset GLASSBOX_CPU."};
+      return true;
+    }
+  }
+  // The old engine goes on until the new one stands.
+  auto engine = std::make_unique<Engine>(model, impl_->ops, [bell = impl_->bell] { bell->ring(); });
+  impl_->engine = std::move(engine);
+  model_ = std::move(model);
+  impl_->model_key = std::to_string(model_->hash()) + "/" + std::to_string(impl_->next_id);
+  impl_->table.reset();
+  impl_->induction = std::make_shared<Impl::Induction>();
+  impl_->posted.reset();
+  impl_->staged = {};
+  view_ = {};
+  pending_tokens_ = 0;
+  document_.model_path = model_->path();
+  if (const Result<void> done = retokenise(document_, {model_.get()}); !done) error_ = done.error();
+  clamp_selection();
+  return true;
+}
+
+// Another model may have fewer layers or heads than the selection names, and edits that it cannot do are switched off.
+void Workbench::clamp_selection() {
+  const ModelConfig& config = model_->config();
+  Selection& selection = document_.selection;
+  selection.layer = std::clamp(selection.layer, 0, config.layer_count() - 1);
+  selection.head = std::clamp(selection.head, 0, config.layers[static_cast<size_t>(selection.layer)].heads - 1);
+  selection.vector_layer = std::clamp(selection.vector_layer, -1, config.layer_count() - 1);
+  for (Edit& edit : document_.edits) {
+    if (edit.enabled && !check_edit(edit, config)) edit.enabled = false;
+  }
+}
+
+std::shared_ptr<const EmbeddingTable> Workbench::embeddings() const {
+  return impl_->table;
+}
+std::string Workbench::kernel_path() const {
+  return impl_->ops ? impl_->ops->description() : std::string();
+}
+
+// ---- the document ----
+
+Result<void> Workbench::apply(const Command& command) {
+  const Document before = document_;
+  Result<void> done = glassbox::apply(document_, command, {model_.get()});
+  if (done && model_) done = check_against_model(command);
+  if (!done) {
+    document_ = before;
+    error_ = done.error();
+    return done;
+  }
+  if (is_undoable(command)) history_.record(before, document_, command, seconds_now());
+  if (std::holds_alternative<cmd::SetText>(command) || std::holds_alternative<cmd::ResetRun>(command)) pause();
+  error_.reset();
+  return {};
+}
+
+// What only the model can refuse: layers, heads and edits that it does not have.
+Result<void> Workbench::check_against_model(const Command& command) const {
+  const ModelConfig& config = model_->config();
+  const Selection& selection = document_.selection;
+  if (std::holds_alternative<cmd::SelectHead>(command) || std::holds_alternative<cmd::ToggleHead>(command)) {
+    const auto [layer, head] = std::visit(
+        [&](const auto& c) -> std::pair<int, int> {
+          if constexpr (requires {
+                          c.layer;
+                          c.head;
+                        })
+            return {c.layer, c.head};
+          return {selection.layer, selection.head};
+        },
+        command);
+    if (layer >= config.layer_count() || head >= config.layers[static_cast<size_t>(layer)].heads) {
+      return Error{ErrorKind::usage, "This model has no such head.",
+                   "L" + std::to_string(layer) + "·H" + std::to_string(head),
+                   "layers 0 to " + std::to_string(config.layer_count() - 1) + ", heads 0 to " +
+                       std::to_string(config.layers.front().heads - 1),
+                   ""};
+    }
+  }
+  if (selection.vector_layer >= config.layer_count()) {
+    return Error{ErrorKind::usage, "This model has no layer " + std::to_string(selection.vector_layer) + ".",
+                 "vector_layer", "−1 (the embedding) to " + std::to_string(config.layer_count() - 1), ""};
+  }
+  for (const Edit& edit : document_.edits) {
+    if (!edit.enabled) continue;
+    if (Result<void> good = check_edit(edit, config); !good) return good;
+  }
+  return {};
+}
+
+void Workbench::undo() {
+  history_.undo(document_);
+  after_time_travel();
+}
+
+void Workbench::redo() {
+  history_.redo(document_);
+  after_time_travel();
+}
+
+void Workbench::after_time_travel() {
+  pause();
+  if (!model_) return;
+  clamp_selection();
+}
+
+void Workbench::replace_document(Document document) {
+  const Document before = document_;
+  document_ = std::move(document);
+  history_.record_replacement(before, document_);
+  pause();
+  if (!model_) return;
+  if (const Result<void> done = retokenise(document_, {model_.get()}); !done) error_ = done.error();
+  clamp_selection();
+}
+
+// ---- transport ----
+
+void Workbench::step_tokens(int count) {
+  pending_tokens_ = count;
+}
+void Workbench::pause() {
+  pending_tokens_ = 0;
+}
+
+void Workbench::back() {
+  pause();
+  const Run& run = document_.run();
+  const int parent = run.nodes.empty() ? -1 : run.nodes[static_cast<size_t>(run.cursor)].parent;
+  if (parent >= 0) (void)apply(cmd::MoveCursor{parent});
+}
+
+void Workbench::forward_one() {
+  const Run& run = document_.run();
+  const std::vector<int> path = run.path(run.leaf);
+  const auto here = std::find(path.begin(), path.end(), run.cursor);
+  if (here != path.end() && here + 1 != path.end()) {
+    (void)apply(cmd::MoveCursor{*(here + 1)});
+  } else {
+    step_tokens(1);
+  }
+}
+
+// Appends the token that the chain drew for the shown step. True when the document changed.
+bool Workbench::advance() {
+  if (pending_tokens_ == 0 || !model_) return false;
+  if (error_) {
+    pause();
+    return false;
+  }
+  if (view_.stale || !view_.step || !view_.chain || view_.tokens != document_.shown_tokens()) return false;
+  if (view_.chain->settings != document_.sampler) return false;
+  if (static_cast<int>(view_.tokens.size()) >= model_->config().context) {
+    pause();
+    return false;
+  }
+  const ChainResult& chain = *view_.chain;
+  const int32_t token = chain.drawn;
+  const float prob = chain.candidates[static_cast<size_t>(chain.rank_of[static_cast<size_t>(token)])].prob;
+  if (!apply(cmd::Append{token, chain.u, prob, false})) {
+    pause();
+    return false;
+  }
+  if (pending_tokens_ > 0) --pending_tokens_;
+  if (model_->tokenizer().is_end(token)) pause();
+  return true;
+}
+
+// ---- the loop ----
+
+void Workbench::set_needs(const Needs& needs) {
+  needs_ = needs;
+}
+EngineStatus Workbench::status() const {
+  return impl_->engine ? impl_->engine->status() : EngineStatus{};
+}
+double Workbench::last_chain_seconds() const {
+  return impl_->chain_seconds->load();
+}
+
+void Workbench::cancel() {
+  pause();
+  if (impl_->engine) impl_->engine->cancel();
+}
+
+Needs Workbench::all_needs() const {
+  Needs needs = needs_;
+  const int layers = model_->config().layer_count();
+  if (pending_tokens_ != 0) needs.chain = true;
+  if (needs.thumbnails || needs.heads) needs.probe.add(Tap::attn_pattern, 0, layers);
+  if (needs.heads) {
+    needs.probe.add(Tap::attn_z, 0, layers);
+    needs.probe.add(Tap::resid_post, layers - 1, layers);
+  }
+  if (needs.cosines && document_.selection.vector_layer >= 0) {
+    needs.probe.add(Tap::resid_post, document_.selection.vector_layer, document_.selection.vector_layer + 1);
+  }
+  return needs;
+}
+
+// Asks the engine for the step that the document shows, unless that has been asked for already.
+void Workbench::post_step() {
+  StepRequest wanted{document_.shown_tokens(), {}, impl_->options.precision, all_needs().probe};
+  std::copy_if(document_.edits.begin(), document_.edits.end(), std::back_inserter(wanted.edits),
+               [](const Edit& edit) { return edit.enabled; });
+  std::sort(wanted.needs.needs.begin(), wanted.needs.needs.end());
+  const bool baseline = !wanted.edits.empty();
+  const bool same_line = impl_->posted && impl_->posted->tokens == wanted.tokens &&
+                         impl_->posted->edits == wanted.edits && impl_->posted_baseline == baseline;
+  if (same_line && std::includes(impl_->posted->needs.needs.begin(), impl_->posted->needs.needs.end(),
+                                 wanted.needs.needs.begin(), wanted.needs.needs.end())) {
+    return;
+  }
+  impl_->posted = wanted;
+  impl_->posted_baseline = baseline;
+  if (wanted.tokens.empty()) {  // nothing typed: nothing to show, and that is no error
+    impl_->staged = {};
+    view_ = {};
+    impl_->posted_id = impl_->taken_id;
+    return;
+  }
+  impl_->posted_id = impl_->next_id++;
+  impl_->engine->request({impl_->posted_id, std::move(wanted), baseline});
+}
+
+bool Workbench::take_step() {
+  const EngineView latest = impl_->engine->latest();
+  if (latest.id <= impl_->taken_id || latest.id != impl_->posted_id) return false;
+  impl_->taken_id = latest.id;
+  if (latest.error) {
+    if (latest.error->kind != ErrorKind::cancelled) error_ = latest.error;
+    pause();
+    return true;
+  }
+  impl_->staged = {};
+  impl_->staged.id = latest.id;
+  impl_->staged.tokens = latest.step->recipe.tokens;
+  impl_->staged.step = latest.step;
+  impl_->staged.baseline = latest.baseline;
+  return true;
+}
+
+// Fills the staged view with the analyses that are needed and asks for those that are not there yet. True when all are.
+bool Workbench::fill_analyses(View& view) {
+  Impl& impl = *impl_;
+  const Needs needs = all_needs();
+  AnalysisThread& thread = *impl.analysis;
+  const std::string step_key = impl.model_key + "#" + std::to_string(view.id);
+  bool complete = true;
+
+  if (needs.neighbours || needs.cosines) {
+    if (!impl.table)
+      impl.table = impl.table_slot.get(thread, "table", impl.model_key,
+                                       [model = model_] { return make_embedding_table(*model); });
+    complete &= impl.table != nullptr;
+  }
+  if (needs.chain) {
+    const Run& run = document_.run();
+    const uint64_t position = view.tokens.size();
+    const double u = draw_uniform(run.seed, run.draw_branch(), position);
+    const std::string key = step_key + "/" + std::to_string(hash_sampler(document_.sampler)) + "/" + std::to_string(std::bit_cast<uint64_t>(u));
+    auto chain = impl.chain.get(
+        thread, "chain", key, [step = view.step, sampler = document_.sampler, u, seconds = impl.chain_seconds] {
+          const Clock::time_point begun = Clock::now();
+          auto result = std::make_shared<const ChainResult>(run_chain(step->logits, sampler, step->recipe.tokens, u));
+          *seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+          return result;
+        });
+    // While a slider is dragged the last chain stays until the new one is there.
+    if (chain) view.chain = chain;
+    complete &= chain != nullptr;
+  }
+  if (needs.change && view.baseline) {
+    auto change = impl.change.get(thread, "change", step_key, [before = view.baseline, after = view.step] {
+      return std::make_shared<const DistributionChange>(compare_distributions(before->logits, after->logits));
+    });
+    if (change) view.change = change;
+    complete &= change != nullptr;
+  }
+  if (needs.thumbnails) {
+    auto thumbnails = impl.thumbnails.get(thread, "thumbnails", step_key, [model = model_, step = view.step] {
+      return make_thumbnails(model->config(), *step);
+    });
+    if (thumbnails) view.thumbnails = thumbnails;
+    complete &= impl.thumbnails.has(step_key);
+  }
+  if (needs.heads) complete &= fill_heads(view, step_key);
+  if (needs.cosines && impl.table) {
+    const int layer = document_.selection.vector_layer;
+    const std::string key = step_key + "/" + std::to_string(layer);
+    auto cosines = impl.cosines.get(thread, "cosines", key, [table = impl.table, step = view.step, layer] {
+      return make_cosine_matrix(*table, *step, layer);
+    });
+    if (cosines) view.cosines = cosines;
+    complete &= impl.cosines.has(key);
+  }
+  if (needs.neighbours && impl.table) {
+    const int position = document_.selection.position < 0
+                             ? static_cast<int>(view.tokens.size()) - 1
+                             : std::min(document_.selection.position, static_cast<int>(view.tokens.size()) - 1);
+    const int32_t token = view.tokens[static_cast<size_t>(position)];
+    const std::string key = impl.model_key + "/" + std::to_string(token);
+    auto neighbours = impl.neighbours.get(thread, "neighbours", key, [table = impl.table, token] {
+      const std::span<const float> row(table->rows.data() + static_cast<ptrdiff_t>(token) * table->width,
+                                       static_cast<size_t>(table->width));
+      auto found = std::make_shared<Neighbours>(find_neighbours(*table, row, token, kNeighbourCount));
+      found->id = token;
+      return std::shared_ptr<const Neighbours>(std::move(found));
+    });
+    if (neighbours) view.neighbours = neighbours;
+    complete &= neighbours != nullptr;
+  }
+  return complete;
+}
+
+// The badges; the induction scores join when their own step, a background job, has been run.
+bool Workbench::fill_heads(View& view, const std::string& step_key) {
+  Impl& impl = *impl_;
+  std::vector<float> scores;
+  {
+    std::lock_guard lock(impl.induction->mutex);
+    scores = impl.induction->scores;
+    if (!impl.induction->asked) {
+      impl.induction->asked = true;
+      BackgroundJob job;
+      job.request = {make_induction_tokens(*model_), {}, impl.options.precision, {}};
+      job.request.needs.add(Tap::attn_pattern, 0, model_->config().layer_count());
+      job.done = [induction = impl.induction, model = model_](Result<std::shared_ptr<const Step>> step) {
+        if (!step) return;  // a model with a very short context: the scores stay unmeasured, and the badges say so
+        std::vector<float> measured = measure_induction(model->config(), **step);
+        std::lock_guard done(induction->mutex);
+        induction->scores = std::move(measured);
+      };
+      impl.engine->add_background(std::move(job));
+    }
+  }
+  const std::string key = step_key + (scores.empty() ? "" : "+induction");
+  auto heads = impl.heads.get(*impl.analysis, "heads", key, [model = model_, step = view.step, scores] {
+    return make_head_table(*model, *step, scores);
+  });
+  if (heads) view.heads = heads;
+  return impl.heads.has(key);
+}
+
+bool Workbench::pump() {
+  bool changed = take_model();
+  {
+    std::lock_guard lock(impl_->bell->mutex);
+    impl_->bell->pending = false;
+  }
+  if (!model_) return changed;
+  post_step();
+  changed |= take_step();
+  if (impl_->staged.step) {
+    if (fill_analyses(impl_->staged)) {
+      view_ = std::move(impl_->staged);
+      impl_->staged = {};
+      analyses_complete_ = true;
+      changed = true;
+    }
+  } else if (view_.step) {
+    const View before = view_;
+    analyses_complete_ = fill_analyses(view_);
+    changed |= before.chain != view_.chain || before.heads != view_.heads || before.cosines != view_.cosines ||
+               before.neighbours != view_.neighbours || before.thumbnails != view_.thumbnails ||
+               before.change != view_.change;
+  }
+  const bool stale = impl_->posted_id != impl_->taken_id || impl_->staged.step != nullptr;
+  changed |= stale != view_.stale;
+  view_.stale = stale;
+  if (advance()) {
+    changed = true;
+    post_step();
+    view_.stale = true;
+  }
+  return changed;
+}
+
+bool Workbench::busy() const {
+  if (loading()) return true;
+  if (!model_) return false;
+  if (error_) return false;
+  return view_.stale || impl_->staged.step != nullptr || (view_.step && !analyses_complete_) || pending_tokens_ != 0 ||
+         !impl_->analysis->idle() || (needs_.heads && !impl_->engine->background_idle());
+}
+
+bool Workbench::settle(double seconds) {
+  const double end = seconds_now() + seconds;
+  while (true) {
+    while (pump()) {
+    }
+    if (!busy()) return true;
+    if (seconds_now() >= end) return false;
+    std::unique_lock lock(impl_->bell->mutex);
+    // The time limit of the wait is a net under a notification that came between pump and wait.
+    impl_->bell->rung.wait_for(lock, std::chrono::milliseconds(20), [&] { return impl_->bell->pending; });
+  }
+}
+
+}  // namespace glassbox
