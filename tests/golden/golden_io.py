@@ -22,7 +22,7 @@ def quiet_single_thread():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     torch.use_deterministic_algorithms(True)
-    torch.backends.mkldnn.enabled = False  # its fp32 paths may round inputs on some machines
+    torch.backends.mkldnn.enabled = False  # one matrix library fewer whose choice depends on the machine
 
 
 def f32(x):
@@ -328,17 +328,15 @@ def watch_gpt2(model, hooks, layers):
 
 
 def blank_future(scores):
-    """[H, T, S] with NaN where the key lies after the query: those scores are defined nowhere."""
+    """[H, T, S] with -infinity where the key lies after the query, as the tap attn_scores is defined."""
     t, s = scores.shape[-2:]
-    return scores.masked_fill(torch.ones(t, s, dtype=torch.bool).triu(1), float("nan"))
+    return scores.masked_fill(torch.ones(t, s, dtype=torch.bool).triu(1), -math.inf)
 
 
-def add_taps(file, seen, positions, skip=(), **labels):
+def add_taps(file, seen, positions, **labels):
     """Appends what was seen, at these positions, in the order of the forward."""
     order = list(TAP_AXES)
     for tap, layer in sorted(seen, key=lambda key: (key[1] < 0 and key[0] != "embed", key[1], order.index(key[0]))):
-        if tap in skip:
-            continue
         values = seen[tap, layer][list(positions)]
         entry = {"tap": tap, **({} if layer < 0 else {"layer": layer})}
         file.add(values.numpy(), **labels, **entry, axes=list(TAP_AXES[tap]), positions=list(positions))
