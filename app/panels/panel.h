@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "app/theme/theme.h"
+#include "app/widgets/memo.h"
 #include "app/widgets/motion.h"
 #include "app/widgets/textures.h"
 #include "core/run/workbench.h"
@@ -19,6 +20,7 @@ struct Hover {
   int layer = -1, head = -1;    // a head
   int query = -1, key = -1;     // a cell of the chosen head's pattern
   int piece = -1;               // a pre-tokeniser piece
+  int merge_step = -1;          // a step of the merges of the shown piece; 0: its bytes
 };
 
 struct Panel;
@@ -37,6 +39,7 @@ struct FrameContext {
   Workbench& bench;         // document() and view() to read, apply() to change; panels keep no other state of the work
   const Theme& theme;       // colours, fonts and sizes, already scaled
   TextureCache& textures;   // figures uploaded when their data changes
+  Memo& memo;               // what panels prepare when their data changes
   const Hover& hovered;     // of the frame before
   Hover& hover;             // of this frame
   double now;               // seconds, for motion
