@@ -19,6 +19,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
+from golden_edits import Edited, edit_cases
 from golden_io import (
     BinFile,
     Hooks,
@@ -36,6 +37,7 @@ from golden_io import (
     watch_llama,
     write_json,
 )
+from golden_peer import peer_figures
 from jinja2 import Environment
 from transformers import AutoModelForCausalLM
 
@@ -275,118 +277,6 @@ def write_taps(golden, out):
     )
 
 
-class Edited:
-    """Applies a list of edits, as README.md describes them, to the forwards inside the block."""
-
-    def __init__(self, golden, edits):
-        self.golden, self.edits, self.hooks = golden, edits, Hooks()
-
-    def __enter__(self):
-        for edit in self.edits:
-            if edit["kind"].startswith("cut_"):
-                self.cut(edit)
-            else:
-                self.change(edit)
-        return self
-
-    def __exit__(self, *_):
-        self.hooks.__exit__()
-
-    def change(self, edit):
-        block, dim = self.golden.model.model.layers[edit["layer"]], self.golden.model.config.head_dim
-        patch = None
-        if edit["kind"] == "patch":
-            ids = self.golden.encode(edit["from_text"])
-            with Hooks() as hooks:
-                seen = watch_llama(self.golden.model, hooks, (edit["layer"],))
-                self.golden.last_logits(ids)
-            patch = seen[edit["tap"], edit["layer"]].flatten(1)
-
-        def apply(x):
-            x = x.clone()
-            rows = list(range(x.shape[1])) if edit["positions"] == "all" else edit["positions"]
-            part = slice(None) if "head" not in edit else slice(edit["head"] * dim, (edit["head"] + 1) * dim)
-            i = torch.arange(x.shape[-1], dtype=torch.float64)
-            for p in rows:
-                if edit["kind"] == "zero":
-                    x[0, p, part] = 0
-                elif edit["kind"] == "scale":
-                    x[0, p, part] *= edit["factor"]
-                elif edit["kind"] == "add":
-                    x[0, p] += (edit["amplitude"] * torch.sin(i)).float()
-                elif edit["kind"] == "overwrite":
-                    x[0, p] = (edit["amplitude"] * torch.cos(i)).float()
-                elif edit["kind"] == "patch":
-                    x[0, p, part] = patch[p, part]
-                else:
-                    raise ValueError(edit["kind"])
-            return x
-
-        if edit["tap"] == "resid_pre":
-            self.hooks.input(block, apply)
-        elif edit["tap"] == "attn_z":
-            self.hooks.input(block.self_attn.o_proj, apply)
-        elif edit["tap"] == "mlp_act":
-            self.hooks.input(block.mlp.down_proj, apply)
-        elif edit["tap"] == "mlp_out":
-            self.hooks.output(block.mlp, apply)
-        else:
-            raise ValueError(edit["tap"])
-
-    def cut(self, edit):
-        from transformers.models.llama import modeling_llama as source
-
-        eager = source.eager_attention_forward
-        where = (0, edit["head"], edit["query"], edit["key"])
-
-        def attention(module, query, key, value, mask, scaling, **kwargs):
-            if module.layer_idx != edit["layer"]:
-                return eager(module, query, key, value, mask, scaling, **kwargs)
-            if edit["kind"] == "cut_score":
-                mask = mask.expand(-1, query.shape[1], -1, -1).clone()
-                mask[where] = -math.inf
-                return eager(module, query, key, value, mask, scaling, **kwargs)
-            _, pattern = eager(module, query, key, value, mask, scaling, **kwargs)
-            pattern[where] = 0
-            z = pattern @ source.repeat_kv(value, module.num_key_value_groups)
-            return z.transpose(1, 2).contiguous(), pattern
-
-        self.hooks.replace(source, "eager_attention_forward", attention)
-
-
-def edit_cases(last):
-    """(name, edits) on the prompt MARY, whose last position is `last` and whose position 1 is " Mary"."""
-    head = lambda kind, layer, h, positions="all", **more: {
-        "kind": kind, "tap": "attn_z", "layer": layer, "head": h, "positions": positions, **more
-    }  # fmt: skip
-    whole = lambda kind, tap, layer, positions="all", **more: {
-        "kind": kind, "tap": tap, "layer": layer, "positions": positions, **more
-    }  # fmt: skip
-    edge = {"layer": 24, "head": 4, "query": last, "key": 1}
-    swapped = "When John and Mary went to the shop, Mary gave the bag to"
-    return [
-        ("base", []),
-        ("L24H4_off", [head("zero", 24, 4)]),
-        ("L24H4_off_last", [head("zero", 24, 4, [last])]),
-        ("L23H0_off", [head("zero", 23, 0)]),
-        ("L23H1_off", [head("zero", 23, 1)]),
-        ("L23H7_off", [head("zero", 23, 7)]),
-        ("L23H0_H1_H7_off", [head("zero", 23, h) for h in (0, 1, 7)]),
-        ("L24H4_half", [head("scale", 24, 4, factor=0.5)]),
-        ("L24H4_double_last", [head("scale", 24, 4, [last], factor=2.0)]),
-        ("L24H4_edge_score", [{"kind": "cut_score", **edge}]),
-        ("L24H4_edge_weight", [{"kind": "cut_weight", **edge}]),
-        ("add_resid_pre_10", [whole("add", "resid_pre", 10, amplitude=0.01)]),
-        ("add_resid_pre_10_strong", [whole("add", "resid_pre", 10, amplitude=1.0)]),
-        ("zero_mlp_out_12", [whole("zero", "mlp_out", 12)]),
-        ("scale_mlp_act_20", [whole("scale", "mlp_act", 20, [1, last], factor=-1.0)]),
-        ("overwrite_mlp_out_5", [whole("overwrite", "mlp_out", 5, [3], amplitude=0.5)]),
-        ("patch_resid_pre_20", [whole("patch", "resid_pre", 20, [last], from_text=swapped)]),
-        ("patch_L23H0", [head("patch", 23, 0, [last], from_text=swapped)]),
-        ("two_layers", [head("zero", 24, 4), whole("add", "resid_pre", 10, amplitude=1.0)]),
-    ]
-
-
 def write_edits(golden, out):
     ids, target = golden.encode(MARY), golden.single(" Mary")
     assert ids[1] == target
@@ -460,71 +350,6 @@ def write_embeddings(golden, out):
             "cosine_matrices": matrices,
         },
     )
-
-
-# What llama.cpp is measured with. Its figures move with the settings as much as between machines, so there are three.
-PEER_SETTINGS = (
-    {"flash_attention": "auto", "cache": "f16"},  # what a user of llama.cpp gets
-    {"flash_attention": "off", "cache": "f16"},
-    {"flash_attention": "off", "cache": "f32"},
-)
-
-
-def llama_cpp_logits(llama_cpp, path, ids, settings):
-    """[T, V] float32: all logits of one batch with all the ids, on two CPU threads."""
-    wishes = llama_cpp.llama_model_default_params()
-    wishes.n_gpu_layers = 0
-    model = llama_cpp.llama_model_load_from_file(str(path).encode(), wishes)
-    wishes = llama_cpp.llama_context_default_params()
-    wishes.n_ctx = wishes.n_batch = wishes.n_ubatch = len(ids)
-    wishes.n_threads = wishes.n_threads_batch = 2
-    wishes.flash_attn_type = {"auto": -1, "off": 0}[settings["flash_attention"]]
-    wishes.type_k = wishes.type_v = {"f32": 0, "f16": 1}[settings["cache"]]
-    context = llama_cpp.llama_init_from_model(model, wishes)
-    vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
-    batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
-    batch.n_tokens = len(ids)
-    for i, token in enumerate(ids):
-        batch.token[i], batch.pos[i], batch.logits[i] = token, i, 1
-        batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
-    if llama_cpp.llama_decode(context, batch) != 0:
-        raise RuntimeError("llama_decode failed")
-    rows = np.ctypeslib.as_array(llama_cpp.llama_get_logits(context), shape=(len(ids), vocab)).copy()
-    llama_cpp.llama_batch_free(batch)
-    llama_cpp.llama_free(context)
-    llama_cpp.llama_model_free(model)
-    return rows
-
-
-def peer_figures(path, ids, exact):
-    """llama.cpp on the same file and ids. exact [T, V]: log-probabilities of the float32 run, float64."""
-    try:
-        import llama_cpp
-    except ImportError:
-        print("llama_cpp is not installed: no peer figures", flush=True)
-        return []
-    quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
-    llama_cpp.llama_log_set(quiet, None)
-    figures = []
-    for settings in PEER_SETTINGS:
-        other = torch.log_softmax(torch.from_numpy(llama_cpp_logits(llama_cpp, path, ids, settings)).double(), -1)
-        kl = (exact.exp() * (exact - other)).sum(-1)
-        same = (exact.argmax(-1) == other.argmax(-1)).double().mean()
-        nll = -other[:-1].gather(1, torch.tensor(ids[1:])[:, None]).mean()
-        figures.append(
-            {
-                "program": "llama.cpp by llama-cpp-python " + versions("llama-cpp-python")["llama-cpp-python"],
-                **settings,
-                "mean_kl_nats": f64_round(kl.mean(), 6),
-                "median_kl_nats": f64_round(kl.median(), 6),
-                "max_kl_nats": f64_round(kl.max(), 6),
-                "same_top1": f64_round(same, 6),
-                "perplexity": f64_round(nll.exp(), 8),
-            }
-        )
-        print(figures[-1], flush=True)
-    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), None)
-    return figures
 
 
 def write_logprobs(golden, out):
