@@ -94,7 +94,8 @@ struct Document {
   SamplerSettings sampler;
   std::vector<Edit> edits;
   Selection selection;
-  std::vector<Run> runs;  // the last one is current, there is always one; the older ones have generated text
+  std::vector<Run> runs;  // the last one is current, there is always one; the older ones have
+                          // generated text, or were left for another by ShowRun
   uint32_t runs_made = 0; // the id of the newest run; never counted down
   // the window
   int stage = 3;          // 1 … 8

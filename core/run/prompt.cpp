@@ -1,0 +1,84 @@
+#include "core/run/prompt.h"
+
+#include <limits>
+
+#include "core/model/model.h"
+#include "core/run/command.h"
+#include "core/text/unicode.h"
+
+namespace glassbox {
+
+Result<std::vector<int32_t>> tokenise_prompt(const PromptText& prompt, const Model* model) {
+  if (prompt.text.size() > kMaxTextBytes) {
+    return Error{ErrorKind::usage, "The text has " + std::to_string(prompt.text.size()) + " bytes.", "text",
+                 "at most " + std::to_string(kMaxTextBytes) + " bytes", "Shorten the text."};
+  }
+  if (Result<void> valid = check_utf8(prompt.text, "text"); !valid) return valid.error();
+  std::vector<int32_t> ids;
+  if (!model) return ids;
+
+  const Tokenizer& tokenizer = model->tokenizer();
+  if (prompt.chat) {
+    const ChatTemplate* chat = model->chat_template();
+    if (!chat) {
+      return Error{ErrorKind::usage, model->chat_template_error(), "chat", "a model whose chat template is known",
+                   "Switch the chat off, or open another model."};
+    }
+    const ChatMessage message{"user", prompt.text};
+    ids = chat->apply({&message, 1}, true, tokenizer).ids();
+  } else {
+    if (tokenizer.adds_bos() && tokenizer.bos_id() >= 0) ids.push_back(tokenizer.bos_id());
+    for (const Token& token : tokenizer.encode(prompt.text, !prompt.literal)) ids.push_back(token.id);
+  }
+  const int context = model->config().context;
+  if (ids.size() > static_cast<size_t>(context)) {
+    return Error{ErrorKind::usage,
+                 "The prompt has " + std::to_string(ids.size()) + " tokens, and the model's context holds " +
+                     std::to_string(context) + ".",
+                 "text", "at most " + std::to_string(context) + " tokens", "Shorten the text."};
+  }
+  return ids;
+}
+
+void show_prompt(Document& document, const PromptText& prompt, std::vector<int32_t> ids) {
+  document.text = prompt.text;
+  document.chat = prompt.chat;
+  document.literal = prompt.literal;
+  const Run& current = document.run();
+  if (current.text == prompt.text && current.chat == prompt.chat && current.literal == prompt.literal &&
+      current.prompt == ids) {
+    return;
+  }
+  Run run;
+  run.id = ++document.runs_made;
+  run.text = prompt.text;
+  run.chat = prompt.chat;
+  run.literal = prompt.literal;
+  run.seed = document.seed;
+  run.prompt = std::move(ids);
+  if (!current.generated()) document.runs.pop_back();
+  document.runs.push_back(std::move(run));
+}
+
+Result<void> retokenise(Document& document, const CommandContext& context) {
+  const PromptText prompt{document.text, document.chat, document.literal};
+  Result<std::vector<int32_t>> ids = tokenise_prompt(prompt, context.model);
+  if (!ids) return ids.error();
+  show_prompt(document, prompt, ids.take());
+  // The same prompt, and what was generated has ids that this vocabulary lacks: it belongs to another model.
+  Run& run = document.run();
+  const int32_t vocab = context.model ? context.model->config().vocab : std::numeric_limits<int32_t>::max();
+  for (const RunNode& node : run.nodes) {
+    if (node.token < vocab) continue;
+    Run fresh = run;
+    fresh.id = ++document.runs_made;
+    fresh.nodes = {RunNode{}};
+    fresh.cursor = fresh.leaf = 0;
+    fresh.branches = 0;
+    document.runs.push_back(std::move(fresh));
+    break;
+  }
+  return {};
+}
+
+}  // namespace glassbox

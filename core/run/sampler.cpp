@@ -1,0 +1,355 @@
+#include "core/run/sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <unordered_map>
+#include <utility>
+
+#include "core/run/json_fields.h"
+
+namespace glassbox {
+
+namespace {
+
+// eˣ for x ≤ 0, within 2 units of the last place; 0 below −708, where doubles have no full precision left. Our own, so
+// that cuts and draws do not depend on the machine's mathematical library. x = n·ln 2 + r with |r| ≤ ½ ln 2 (Cody &
+// Waite 1980), and Taylor's series of eʳ up to r¹³, whose rest is below 1e-17.
+inline double exp_below_zero(double x) {
+  constexpr double kLog2e = 0x1.71547652b82fep0;
+  constexpr double kLn2High = 0x1.62e42fee00000p-1;  // few bits, so that n·kLn2High is exact
+  constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+  constexpr double kRounder = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
+  const double clamped = x < -708.0 ? -708.0 : x;
+  const double shifted = clamped * kLog2e + kRounder;
+  const double n = shifted - kRounder;
+  const double r = (clamped - n * kLn2High) - n * kLn2Low;
+  double series = 1.0 / 6227020800.0;
+  series = series * r + 1.0 / 479001600.0;
+  series = series * r + 1.0 / 39916800.0;
+  series = series * r + 1.0 / 3628800.0;
+  series = series * r + 1.0 / 362880.0;
+  series = series * r + 1.0 / 40320.0;
+  series = series * r + 1.0 / 5040.0;
+  series = series * r + 1.0 / 720.0;
+  series = series * r + 1.0 / 120.0;
+  series = series * r + 1.0 / 24.0;
+  series = series * r + 1.0 / 6.0;
+  series = series * r + 0.5;
+  series = series * r + 1.0;
+  series = series * r + 1.0;
+  const uint64_t exponent = std::bit_cast<uint64_t>(shifted) << 52;  // the low bits of `shifted` are n
+  const double power = std::bit_cast<double>(std::bit_cast<uint64_t>(series) + exponent);
+  return x < -708.0 ? 0.0 : power;
+}
+
+// Values and the exponents they came from: w = exp(d), d ≤ 0, in candidate order.
+struct Weights {
+  std::vector<double> d;  // [V]
+  std::vector<double> w;  // [V]
+};
+
+// d = (x − greatest) / T. What equals the greatest has d = 0 also when both are infinite.
+template <class LogitOf>
+Weights make_weights(size_t count, double greatest, double temperature, LogitOf logit_of) {
+  Weights weights{std::vector<double>(count), std::vector<double>(count)};
+  for (size_t i = 0; i < count; ++i) {
+    const double logit = static_cast<double>(logit_of(i));
+    const double d = logit == greatest ? 0.0 : (logit - greatest) / temperature;
+    weights.d[i] = d;
+    weights.w[i] = exp_below_zero(d);
+  }
+  return weights;
+}
+
+struct HeadSums {
+  double total = 0;         // Σ w over the head
+  double entropy_bits = 0;  // of w / total
+};
+
+HeadSums sum_head(const Weights& weights, size_t kept) {
+  double total = 0, weighted = 0;
+  for (size_t i = 0; i < kept; ++i) {
+    total += weights.w[i];
+    weighted += weights.w[i] == 0.0 ? 0.0 : weights.w[i] * weights.d[i];
+  }
+  // −Σ p log p with log p = d − log(total). A head of equal weights can come out a rounding below zero.
+  const double nats = std::log(total) - weighted / total;
+  return {total, std::max(0.0, nats / std::numbers::ln2)};
+}
+
+// Ids by value, greatest first, equal values by id. A radix sort on the bits in three passes of 11: stable, so ids,
+// which go in ascending, stay so among equals. Precondition: no NaN.
+std::vector<int32_t> sort_descending(std::span<const float> values) {
+  constexpr int kDigitBits = 11;
+  constexpr uint32_t kDigits = 1u << kDigitBits;
+  struct Item {
+    uint32_t key;
+    int32_t id;
+  };
+  std::vector<Item> items(values.size()), other(values.size());
+  std::array<std::array<uint32_t, kDigits>, 3> counts{};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(values[i] + 0.0f);  // −0 becomes 0: they are equal
+    // Positive floats order as their bits do, negative ones the other way round; ascending keys are descending values.
+    const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+    const uint32_t key = ~ascending;
+    items[i] = {key, static_cast<int32_t>(i)};
+    for (size_t pass = 0; pass < 3; ++pass) ++counts[pass][key >> (pass * kDigitBits) & (kDigits - 1)];
+  }
+  for (size_t pass = 0; pass < 3; ++pass) {
+    uint32_t start = 0;
+    for (uint32_t& count : counts[pass]) start += std::exchange(count, start);
+    for (const Item& item : items) other[counts[pass][item.key >> (pass * kDigitBits) & (kDigits - 1)]++] = item;
+    items.swap(other);
+  }
+  std::vector<int32_t> ids(values.size());
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = items[i].id;
+  return ids;
+}
+
+bool has_penalties(const SamplerSettings& settings) {
+  return settings.penalty_window != 0 && (settings.repetition_penalty != 1.0f || settings.presence_penalty != 0.0f ||
+                                          settings.frequency_penalty != 0.0f);
+}
+
+std::vector<float> penalise(std::span<const float> logits, const SamplerSettings& settings,
+                            std::span<const int32_t> context) {
+  std::vector<float> penalised(logits.begin(), logits.end());
+  if (!has_penalties(settings)) return penalised;
+  const size_t window = settings.penalty_window < 0
+                            ? context.size()
+                            : std::min(context.size(), static_cast<size_t>(settings.penalty_window));
+  std::unordered_map<int32_t, int> counts;
+  for (const int32_t token : context.last(window)) {
+    if (token >= 0 && static_cast<size_t>(token) < logits.size()) ++counts[token];
+  }
+  for (const auto& [token, count] : counts) {
+    float& logit = penalised[static_cast<size_t>(token)];
+    logit = logit <= 0.0f ? logit * settings.repetition_penalty : logit / settings.repetition_penalty;
+    logit -= static_cast<float>(count) * settings.frequency_penalty + settings.presence_penalty;
+  }
+  return penalised;
+}
+
+// The shortest head whose weights sum to at least p of the total.
+size_t nucleus_size(const Weights& weights, size_t kept, double total, double p) {
+  double sum = 0;
+  for (size_t i = 0; i < kept; ++i) {
+    sum += weights.w[i];
+    if (sum >= p * total) return i + 1;
+  }
+  return kept;
+}
+
+// How many of the head have at least `share` of the first one's weight (which is 1).
+size_t count_above(const Weights& weights, size_t kept, double share) {
+  const auto begin = weights.w.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(kept);
+  return static_cast<size_t>(std::partition_point(begin, end, [share](double w) { return w >= share; }) - begin);
+}
+
+// The state that the stages pass on.
+struct Chain {
+  const Weights* weights = nullptr;  // before the temperature stage those of T = 1, after it the heated ones
+  size_t kept = 0;
+  HeadSums sums;
+};
+
+size_t kept_by(SamplerStage stage, const SamplerSettings& settings, const Chain& chain) {
+  switch (stage) {
+    case SamplerStage::temperature:
+      return settings.temperature == 0.0f ? 1 : chain.kept;
+    case SamplerStage::top_k:
+      return settings.top_k == 0 ? chain.kept : std::min(chain.kept, static_cast<size_t>(settings.top_k));
+    case SamplerStage::top_p:
+      if (settings.top_p >= 1.0f) return chain.kept;
+      return nucleus_size(*chain.weights, chain.kept, chain.sums.total, static_cast<double>(settings.top_p));
+    case SamplerStage::min_p:
+      if (settings.min_p <= 0.0f) return chain.kept;
+      return count_above(*chain.weights, chain.kept, static_cast<double>(settings.min_p));
+  }
+  return chain.kept;
+}
+
+ChainStage describe_stage(SamplerStage stage, const SamplerSettings& settings) {
+  ChainStage described;
+  described.kind = stage_name(stage);
+  switch (stage) {
+    case SamplerStage::temperature:
+      described.params = {{"t", json_number(settings.temperature)}};
+      described.active = settings.temperature != 1.0f;
+      break;
+    case SamplerStage::top_k:
+      described.params = {{"k", settings.top_k}};
+      described.active = settings.top_k != 0;
+      break;
+    case SamplerStage::top_p:
+      described.params = {{"p", json_number(settings.top_p)}};
+      described.active = settings.top_p < 1.0f;
+      break;
+    case SamplerStage::min_p:
+      described.params = {{"p", json_number(settings.min_p)}};
+      described.active = settings.min_p > 0.0f;
+      break;
+  }
+  return described;
+}
+
+// Index of the first candidate whose cumulative probability exceeds u.
+size_t draw(const Weights& weights, size_t kept, double total, double u) {
+  double sum = 0;
+  size_t last = 0;  // the last that has any probability, for a sum that rounding left below u·total
+  for (size_t i = 0; i < kept; ++i) {
+    if (weights.w[i] == 0.0) continue;
+    sum += weights.w[i];
+    last = i;
+    if (sum > u * total) break;
+  }
+  return last;
+}
+
+}  // namespace
+
+ChainResult run_chain(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,
+                      double u) {
+  const size_t vocab = logits.size();
+  ChainResult result;
+  result.settings = settings;
+  result.u = u;
+
+  const bool penalties = has_penalties(settings);
+  const std::vector<float> penalised = penalise(logits, settings, context);
+  const std::vector<int32_t> ids = sort_descending(penalised);
+  const auto penalised_at = [&](size_t i) { return penalised[static_cast<size_t>(ids[i])]; };
+  const auto logit_at = [&](size_t i) { return logits[static_cast<size_t>(ids[i])]; };
+  const double greatest = static_cast<double>(penalised_at(0));
+
+  // Three distributions over the sorted list; those that are the same are computed once.
+  const Weights plain = make_weights(vocab, greatest, 1.0, penalised_at);
+  const HeadSums plain_sums = sum_head(plain, vocab);
+  Weights own_model, own_heated;
+  HeadSums model_sums = plain_sums, heated_sums = plain_sums;
+  if (penalties) {
+    own_model =
+        make_weights(vocab, static_cast<double>(*std::max_element(logits.begin(), logits.end())), 1.0, logit_at);
+    model_sums = sum_head(own_model, vocab);
+  }
+  const bool greedy = settings.temperature == 0.0f;
+  if (greedy) {
+    own_heated.d.assign(vocab, -std::numeric_limits<double>::infinity());
+    own_heated.w.assign(vocab, 0.0);
+    own_heated.d[0] = 0.0;
+    own_heated.w[0] = 1.0;
+    heated_sums = {1.0, 0.0};
+  } else if (settings.temperature != 1.0f) {
+    own_heated = make_weights(vocab, greatest, static_cast<double>(settings.temperature), penalised_at);
+    heated_sums = sum_head(own_heated, vocab);
+  }
+  const Weights& model = penalties ? own_model : plain;
+  const Weights& heated = settings.temperature == 1.0f ? plain : own_heated;
+  result.entropy_model_bits = model_sums.entropy_bits;
+
+  Chain chain{&plain, vocab, plain_sums};
+  ChainStage first;
+  first.kind = "penalties";
+  first.params = {{"repetition", json_number(settings.repetition_penalty)},
+                  {"presence", json_number(settings.presence_penalty)},
+                  {"frequency", json_number(settings.frequency_penalty)},
+                  {"window", settings.penalty_window}};
+  first.active = penalties;
+  first.kept = static_cast<int32_t>(vocab);
+  first.entropy_bits = plain_sums.entropy_bits;
+  result.stages.push_back(std::move(first));
+
+  std::vector<size_t> kept_after{vocab};  // by stage
+  for (const SamplerStage stage : settings.order) {
+    ChainStage described = describe_stage(stage, settings);
+    const size_t before = chain.kept;
+    chain.kept = kept_by(stage, settings, chain);
+    if (chain.kept != before) {
+      const double total_before = chain.sums.total;
+      chain.sums = sum_head(*chain.weights, chain.kept);
+      described.mass = chain.sums.total / total_before;
+    }
+    if (stage == SamplerStage::temperature) {
+      chain.weights = &heated;
+      chain.sums = chain.kept == vocab ? heated_sums : sum_head(heated, chain.kept);
+    }
+    described.kept = static_cast<int32_t>(chain.kept);
+    described.entropy_bits = chain.sums.entropy_bits;
+    result.stages.push_back(std::move(described));
+    kept_after.push_back(chain.kept);
+  }
+
+  const size_t drawn = draw(*chain.weights, chain.kept, chain.sums.total, u);
+  result.drawn = ids[drawn];
+  ChainStage last;
+  last.kind = "draw";
+  last.params = {{"u", u}};
+  last.kept = 1;
+  last.mass = chain.weights->w[drawn] / chain.sums.total;
+  result.stages.push_back(std::move(last));
+
+  result.candidates.resize(vocab);
+  result.rank_of.resize(vocab);
+  for (size_t i = 0; i < vocab; ++i) {
+    const bool kept = i < chain.kept;
+    result.candidates[i] = Candidate{ids[i],
+                                     logit_at(i),
+                                     penalised_at(i),
+                                     static_cast<float>(model.w[i] / model_sums.total),
+                                     static_cast<float>(heated.w[i] / heated_sums.total),
+                                     kept ? static_cast<float>(chain.weights->w[i] / chain.sums.total) : 0.0f,
+                                     -1};
+    result.rank_of[static_cast<size_t>(ids[i])] = static_cast<int32_t>(i);
+  }
+  for (size_t stage = 1; stage < kept_after.size(); ++stage) {
+    for (size_t i = kept_after[stage]; i < kept_after[stage - 1]; ++i) {
+      result.candidates[i].cut_by = static_cast<int8_t>(stage);
+    }
+  }
+  return result;
+}
+
+DistributionChange compare_distributions(std::span<const float> logits_before, std::span<const float> logits_after) {
+  constexpr size_t kListed = 256;
+  const size_t vocab = logits_before.size();
+  const auto weigh = [](std::span<const float> logits) {
+    const double greatest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+    return make_weights(logits.size(), greatest, 1.0, [logits](size_t i) { return logits[i]; });
+  };
+  const Weights before = weigh(logits_before), after = weigh(logits_after);
+  const HeadSums before_sums = sum_head(before, vocab), after_sums = sum_head(after, vocab);
+
+  DistributionChange change;
+  change.entropy_before_bits = before_sums.entropy_bits;
+  change.entropy_after_bits = after_sums.entropy_bits;
+  change.before.resize(vocab);
+  change.after.resize(vocab);
+  double kl = 0;
+  const double log_ratio = std::log(after_sums.total) - std::log(before_sums.total);
+  for (size_t i = 0; i < vocab; ++i) {
+    const double p = before.w[i] / before_sums.total;
+    change.before[i] = static_cast<float>(p);
+    change.after[i] = static_cast<float>(after.w[i] / after_sums.total);
+    if (p > 0) kl += p * (before.d[i] - after.d[i] + log_ratio);
+  }
+  change.kl_nats = std::max(0.0, kl);
+
+  change.order.resize(vocab);
+  for (size_t i = 0; i < vocab; ++i) change.order[i] = static_cast<int32_t>(i);
+  const size_t listed = std::min(vocab, kListed);
+  std::partial_sort(change.order.begin(), change.order.begin() + static_cast<std::ptrdiff_t>(listed),
+                    change.order.end(), [&](int32_t a, int32_t b) {
+                      const double pa = before.w[static_cast<size_t>(a)], pb = before.w[static_cast<size_t>(b)];
+                      return pa != pb ? pa > pb : a < b;
+                    });
+  change.order.resize(listed);
+  return change;
+}
+
+}  // namespace glassbox
