@@ -35,6 +35,8 @@ find_package(Freetype REQUIRED)
 find_package(glfw3 3.3 REQUIRED)
 find_package(OpenGL REQUIRED COMPONENTS OpenGL EGL)
 find_package(Threads REQUIRED)
+# app/ includes this file, and tests/ links what it defines.
+set_target_properties(Freetype::Freetype glfw OpenGL::OpenGL OpenGL::EGL PROPERTIES IMPORTED_GLOBAL TRUE)
 
 # The definitions repeat those that the archives were compiled with (app/third_party/CMakeLists.txt).
 add_library(glassbox::imgui_headers INTERFACE IMPORTED GLOBAL)
