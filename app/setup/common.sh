@@ -7,16 +7,26 @@ glassbox_data=${XDG_DATA_HOME:-$HOME/.local/share}/glassbox
 
 # Standard output belongs to the program (app/run tokenize --json), so everything said here goes to standard error.
 say() { printf 'glassbox: %s\n' "$*" >&2; }
+# fail WHAT REMEDY...: ends the run with exit code 1. `told` is how subshells tell their parents that the reason has been
+# said already.
+told=70
 fail() {
   printf 'glassbox: %s\n' "$1" >&2
   shift
   for line in "$@"; do printf '          %s\n' "$line" >&2; done
-  exit 1
+  exit "$told"
 }
 
 # A step that fails without a message of its own must not end the run in silence.
 set -E
-trap 'printf "glassbox: stopped: a command failed at %s line %s\n" "${BASH_SOURCE[0]:-the command line}" "$LINENO" >&2' ERR
+on_error() {
+  [ "$1" = "$told" ] || printf 'glassbox: stopped: a command failed at %s line %s\n' "${2##*/}" "$3" >&2
+  exit "$told"
+}
+on_exit() { if [ "$1" = "$told" ]; then exit 1; fi; } # a script with a trap on EXIT of its own calls this at its end
+watch_errors() { trap 'on_error $? "${BASH_SOURCE[0]:-the command line}" "$LINENO"' ERR; }
+watch_errors
+trap 'on_exit $?' EXIT
 
 # with_lock NAME COMMAND...: one at a time for this user; a second run waits, and finds the work done.
 with_lock() {

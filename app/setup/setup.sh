@@ -6,7 +6,7 @@
 . "$glassbox_root/app/setup/download.sh"
 . "$glassbox_root/app/setup/model.sh"
 
-ensure_third_party() { bash "$glassbox_root/app/setup/third_party.sh" > /dev/null; }
+ensure_third_party() { bash "$glassbox_root/app/setup/third_party.sh" > /dev/null || exit "$told"; }
 
 # build_preset PRESET [TARGET...]: configures when that was not done yet (ninja itself sees to it later), and builds.
 build_preset() {
