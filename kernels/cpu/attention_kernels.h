@@ -1,0 +1,213 @@
+// The three steps of attention for queries that share a key/value head, for one instruction set.
+//
+// A score is one dot product over D; a softmax and a mix go through the keys in chunks of kKvBlock, counted from
+// position 0, and add the chunks up in order. So a query's bits depend on its own keys alone, not on the queries beside
+// it.
+#pragma once
+
+#include <string.h>
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/simd_tags.h"
+#include "kernels/cpu/vector_math.h"
+
+namespace glassbox::cpu {
+
+template <class S>
+struct AttentionKernels {
+  using F = typename S::F;
+  // As in ops.h, which this file does not include: it brings inline functions of the standard library.
+  static constexpr int kChunk = 64;
+  static constexpr int kQueries = S::kTileRows;  // queries that use a loaded key or value together
+
+  static void scores(const AttentionTile& t) {
+    if (t.dtype == DType::f16) {
+      all_scores<uint16_t>(t);
+    } else {
+      all_scores<float>(t);
+    }
+    if (t.soft_cap <= 0.0f) return;
+    const F cap = S::set1(t.soft_cap);
+    for (int i = 0; i < t.queries; ++i) {
+      float* s = t.weights[i];  // whole registers: the row has room, and nobody reads past its length
+      for (int64_t j = t.first_block * kChunk; j < t.lengths[i]; j += S::kLanes) {
+        S::store(s + j, S::mul(cap, VectorMath<S>::tanh(S::div(S::load(s + j), cap))));
+      }
+    }
+  }
+
+  static void softmax(const float* scores, int64_t low, int64_t length, float* pattern) {
+    F largest = S::set1(-kInfinity);
+    for (int64_t j = low - low % kChunk; j < length; j += S::kLanes) {
+      largest = S::max(largest, load_scores(scores, j, low, length));
+    }
+    const float max = S::max_lane(largest);
+    for (int64_t j = 0; j < low; ++j) pattern[j] = 0.0f;
+    if (max == -kInfinity) {
+      for (int64_t j = low; j < length; ++j) pattern[j] = 0.0f;
+      return;
+    }
+    float total = 0.0f;
+    for (int64_t chunk = low - low % kChunk; chunk < length; chunk += kChunk) {
+      F sum = S::zero();
+      for (int64_t j = chunk; j < chunk + kChunk && j < length; j += S::kLanes) {
+        const F e = VectorMath<S>::exp(S::sub(load_scores(scores, j, low, length), S::set1(max)));
+        if (j + S::kLanes <= length) {
+          S::store(pattern + j, e);
+        } else {
+          S::store_partial(pattern + j, static_cast<int>(length - j), e);
+        }
+        sum = S::add(sum, e);
+      }
+      total += S::sum(sum);
+    }
+    const F divisor = S::set1(total);
+    int64_t j = low - low % kChunk;
+    for (; j + S::kLanes <= length; j += S::kLanes) S::store(pattern + j, S::div(S::load(pattern + j), divisor));
+    const int rest = static_cast<int>(length - j);
+    if (rest > 0) S::store_partial(pattern + j, rest, S::div(S::load_partial(pattern + j, rest), divisor));
+  }
+
+  static void mix(const AttentionTile& t) {
+    for (int i = 0; i < t.queries; ++i) memset(t.out[i], 0, static_cast<size_t>(t.head_dim) * sizeof(float));
+    if (t.dtype == DType::f16) {
+      whole_mix<uint16_t>(t);
+    } else {
+      whole_mix<float>(t);
+    }
+  }
+
+ private:
+  static constexpr float kInfinity = __builtin_inff();
+
+  static F load(const float* p) { return S::load(p); }
+  static F load(const uint16_t* p) { return S::load(p, F16Tag{}); }
+  static F load_partial(const float* p, int n) { return S::load_partial(p, n); }
+  static F load_partial(const uint16_t* p, int n) { return S::load_partial(p, n, F16Tag{}); }
+
+  // Scores j … j + kLanes, −∞ in the place of those outside [low, length).
+  static F load_scores(const float* scores, int64_t j, int64_t low, int64_t length) {
+    if (j >= low && j + S::kLanes <= length) return S::load(scores + j);
+    float lanes[S::kLanes];
+    for (int i = 0; i < S::kLanes; ++i) lanes[i] = j + i >= low && j + i < length ? scores[j + i] : -kInfinity;
+    return S::load(lanes);
+  }
+
+  // Calls visit<Q>(i) for queries i … i + Q.
+  template <class Visit>
+  static void tile_queries(int queries, Visit visit) {
+    int i = 0;
+    for (; i + kQueries <= queries; i += kQueries) visit.template operator()<kQueries>(i);
+    const int rest = queries - i;
+    if constexpr (kQueries > 3) {
+      if (rest == 3) visit.template operator()<3>(i);
+    }
+    if constexpr (kQueries > 2) {
+      if (rest == 2) visit.template operator()<2>(i);
+    }
+    if (rest == 1) visit.template operator()<1>(i);
+  }
+
+  template <class T>
+  static void all_scores(const AttentionTile& t) {
+    const int64_t last = t.lengths[t.queries - 1];
+    for (int64_t block = t.first_block; block * kChunk < last; ++block) {
+      const T* keys = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
+      tile_queries(t.queries, [&]<int Q>(int first) {
+        const int64_t end = t.lengths[first + Q - 1] - block * kChunk;
+        const int count = static_cast<int>(end < kChunk ? end : kChunk);
+        for (int j = 0; j < count; j += 4) four_scores<Q>(t, keys, first, j, count, block * kChunk + j);
+      });
+    }
+  }
+
+  // Q queries times keys j … j + 3 of a block; past `count` the last key stands in.
+  template <int Q, class T>
+  static void four_scores(const AttentionTile& t, const T* keys, int first, int j, int count, int64_t place) {
+    const T* key[4];
+    for (int i = 0; i < 4; ++i) key[i] = keys + static_cast<int64_t>(j + i < count ? j + i : count - 1) * t.head_dim;
+    F acc[Q][4];
+    for (int q = 0; q < Q; ++q) {
+      for (int i = 0; i < 4; ++i) acc[q][i] = S::zero();
+    }
+    int d = 0;
+    for (; d + S::kLanes <= t.head_dim; d += S::kLanes) {
+      F k[4];
+      for (int i = 0; i < 4; ++i) k[i] = load(key[i] + d);
+      for (int q = 0; q < Q; ++q) {
+        const F value = S::load(t.query[first + q] + d);
+        for (int i = 0; i < 4; ++i) acc[q][i] = S::fma(value, k[i], acc[q][i]);
+      }
+    }
+    const int rest = t.head_dim - d;
+    if (rest > 0) {
+      for (int i = 0; i < 4; ++i) {
+        const F k = load_partial(key[i] + d, rest);
+        for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load_partial(t.query[first + q] + d, rest), k, acc[q][i]);
+      }
+    }
+    for (int q = 0; q < Q; ++q) {
+      float* out = t.weights[first + q] + place;
+      S::sum4(acc[q], out);
+      for (int i = 0; i < 4; ++i) out[i] *= t.scale;
+    }
+  }
+
+  template <class T>
+  static void whole_mix(const AttentionTile& t) {
+    const int64_t last = t.lengths[t.queries - 1];
+    for (int64_t block = t.first_block; block * kChunk < last; ++block) {
+      const T* values = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
+      tile_queries(t.queries, [&]<int Q>(int first) {
+        if (t.lengths[first + Q - 1] <= block * kChunk) return;
+        constexpr int kSlab = S::kTileSlab * S::kLanes;
+        int d = 0;
+        for (; d + kSlab <= t.head_dim; d += kSlab)
+          mix_slab<Q, S::kTileSlab>(t, values + d, first, block, d, S::kLanes);
+        for (; d + S::kLanes <= t.head_dim; d += S::kLanes) mix_slab<Q, 1>(t, values + d, first, block, d, S::kLanes);
+        if (d < t.head_dim) mix_slab<Q, 1>(t, values + d, first, block, d, t.head_dim - d);
+      });
+    }
+  }
+
+  // out[d …] += Σ_j weight_j · value_j[d …] over the keys of one block, for Q queries and V registers of the values.
+  template <int Q, int V, class T>
+  static void mix_slab(const AttentionTile& t, const T* values, int first, int64_t block, int d, int lanes) {
+    F acc[Q][V];
+    for (int q = 0; q < Q; ++q) {
+      for (int v = 0; v < V; ++v) acc[q][v] = S::zero();
+    }
+    int count[Q];
+    for (int q = 0; q < Q; ++q) {
+      const int64_t left = t.lengths[first + q] - block * kChunk;
+      count[q] = static_cast<int>(left < 0 ? 0 : left < kChunk ? left : kChunk);
+    }
+    const bool whole = lanes == S::kLanes;
+    const auto add_key = [&](int j, bool all) {
+      F value[V];
+      for (int v = 0; v < V; ++v) {
+        const T* p = values + static_cast<int64_t>(j) * t.head_dim + v * S::kLanes;
+        value[v] = whole ? load(p) : load_partial(p, lanes);
+      }
+      for (int q = 0; q < Q; ++q) {
+        if (!all && j >= count[q]) continue;
+        const F weight = S::set1(t.weights[first + q][block * kChunk + j]);
+        for (int v = 0; v < V; ++v) acc[q][v] = S::fma(weight, value[v], acc[q][v]);
+      }
+    };
+    for (int j = 0; j < count[0]; ++j) add_key(j, true);
+    for (int j = count[0]; j < count[Q - 1]; ++j) add_key(j, false);
+    for (int q = 0; q < Q; ++q) {
+      for (int v = 0; v < V; ++v) {
+        float* out = t.out[first + q] + d + v * S::kLanes;
+        if (whole) {
+          S::store(out, S::add(S::load(out), acc[q][v]));
+        } else {
+          S::store_partial(out, lanes, S::add(S::load_partial(out, lanes), acc[q][v]));
+        }
+      }
+    }
+  }
+};
+
+}  // namespace glassbox::cpu

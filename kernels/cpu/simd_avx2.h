@@ -1,0 +1,136 @@
+// AVX2 with FMA and F16C: eight lanes, two quantised blocks a step. simd_portable.h says what each function means.
+#pragma once
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/cpu/simd_blocks_avx2.h"
+
+namespace glassbox::cpu {
+
+struct Avx2 : Avx2Blocks<Avx2> {
+  static constexpr const char* kName = "avx2";
+  static constexpr int kLanes = 8;
+  static constexpr int kStepBlocks = 2;
+  static constexpr int kTileWeights = 2;  // sixteen registers in all
+  static constexpr int kTileRows = 2;
+  static constexpr int kTileSlab = 4;
+
+  using F = __m256;
+  using I = __m256i;
+  using Bytes = __m256i;
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set1(float v) { return _mm256_set1_ps(v); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static F load_partial(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
+  static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static void store_partial(float* p, int n, F v) { _mm256_maskstore_ps(p, first(n), v); }
+
+  static F load(const uint16_t* p, F16Tag) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static F load_partial(const uint16_t* p, int n, F16Tag) { return _mm256_cvtph_ps(load_words(p, n)); }
+  static F load(const uint16_t* p, Bf16Tag) { return widen_bf16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static F load_partial(const uint16_t* p, int n, Bf16Tag) { return widen_bf16(load_words(p, n)); }
+  static void store_f16(uint16_t* p, F v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+  static void store_f16_partial(uint16_t* p, int n, F v) {
+    uint16_t words[kLanes];
+    store_f16(words, v);
+    memcpy(p, words, static_cast<size_t>(n) * sizeof(uint16_t));
+  }
+
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F copy_sign(F magnitude, F sign) {
+    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+  }
+  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static F pow2(F n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+  }
+
+  static float sum(F v) { return Avx2::sum_lanes(v); }
+  static void sum4(const F (&v)[4], float* out) { Avx2::sum_lanes4(v, out); }
+  static float max_lane(F v) { return Avx2::max_lanes(v); }
+
+  static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
+  static F expand(const float* p) { return _mm256_set_m128(_mm_broadcast_ss(p + 1), _mm_broadcast_ss(p)); }
+  static void join(const Block* block, Bytes& first_halves, Bytes& second_halves) {
+    first_halves = _mm256_permute2x128_si256(block[0], block[1], 0x20);
+    second_halves = _mm256_permute2x128_si256(block[0], block[1], 0x31);
+  }
+  static Bytes load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static void store_bytes(void* p, Bytes v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+
+  // Weights of 8 bits need no correction, see dot_step.
+  template <int kBias>
+  static I correction(Bytes x) {
+    if constexpr (kBias == 0 || kBias == 128) return _mm256_setzero_si256();
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(static_cast<char>(kBias)), x);
+    return _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  template <int kBias>
+  static I correction(Bytes x0, Bytes x1) {
+    return _mm256_add_epi32(correction<kBias>(x0), correction<kBias>(x1));
+  }
+  template <int kBias>
+  static I dot(Bytes w, Bytes x, I correction) {
+    return _mm256_add_epi32(correction, _mm256_madd_epi16(dot_pairs<kBias>(w, x), _mm256_set1_epi16(1)));
+  }
+  template <int kBias>
+  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I correction) {
+    if constexpr (kBias == 128) return dot<kBias>(w1, x1, dot<kBias>(w0, x0, correction));
+    // Up to 6 bits: four products of at most 63 · 127 fit in 16 bits.
+    const __m256i pairs = _mm256_add_epi16(dot_pairs<kBias>(w0, x0), dot_pairs<kBias>(w1, x1));
+    return _mm256_add_epi32(correction, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+
+  static int quantise16(const float* x, float inverse, int8_t* out) {
+    const F scale = set1(inverse);
+    const __m256i a = _mm256_cvtps_epi32(mul(load(x), scale));
+    const __m256i b = _mm256_cvtps_epi32(mul(load(x + 8), scale));
+    const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+    const __m128i q = _mm_packs_epi16(low, high);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), q);
+    return Avx2::sum_bytes(q);
+  }
+  static void widen(Block v, F out[4]) {
+    const __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
+    out[0] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low));
+    out[1] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(low, 8)));
+    out[2] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high));
+    out[3] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(high, 8)));
+  }
+
+ private:
+  static __m256i first(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static __m128i load_words(const uint16_t* p, int n) {
+    uint16_t words[kLanes] = {};
+    memcpy(words, p, static_cast<size_t>(n) * sizeof(uint16_t));
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(words));
+  }
+  static F widen_bf16(__m128i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16)); }
+
+  // Sums of neighbouring products in 16 bits. maddubs saturates: two products of 8-bit weights would not fit. So these
+  // are made signed, and their sign is moved to x: |w| · sign(w)x is at most 128 · 127 twice.
+  template <int kBias>
+  static __m256i dot_pairs(Bytes w, Bytes x) {
+    if constexpr (kBias != 128) return _mm256_maddubs_epi16(w, x);
+    const __m256i signed_w = Avx2::flip_sign(w);
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(signed_w), _mm256_sign_epi8(x, signed_w));
+  }
+};
+
+}  // namespace glassbox::cpu

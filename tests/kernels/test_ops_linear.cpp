@@ -1,0 +1,190 @@
+// linear of every backend against the reference, for all types and odd sizes; and that its bits do not depend on how
+// many rows or threads there are.
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/support/ops_testing.h"
+
+namespace glassbox::testing {
+namespace {
+
+constexpr DType kAllTypes[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1,
+                               DType::q5_0, DType::q5_1, DType::q4_k, DType::q5_k, DType::q6_k};
+
+// fp32 sums of K products against sums in double precision, as a part of the sum of the products' magnitudes: a single
+// output may cancel, and then no bound on its own relative error holds.
+constexpr double kExactBound = 4e-7;
+// x in 8 bits: the bound that ggml's own backend tests use for quantised products.
+constexpr double kFastBound = 5e-4;
+
+std::vector<int64_t> columns_for(DType type) {
+  switch (dtype_info(type).block_size) {
+    case 1:
+      return {1, 3, 7, 33, 577};
+    case 32:
+      return {32, 64, 96, 576, 1536};
+    default:
+      return {256, 768, 1536};
+  }
+}
+
+std::vector<float> run(Ops& ops, const std::vector<float>& x, const Linear& layer, Precision precision, int64_t rows) {
+  Guarded out(static_cast<size_t>(rows * layer.weight.rows()));
+  ops.linear(x.data(), layer, precision, rows, out.data());
+  CHECK(out.intact());
+  return out.values();
+}
+
+// x as the fast kernels see it: 8-bit integers times one scale for each 32 values.
+std::vector<float> rounded_to_8_bits(std::vector<float> x) {
+  for (size_t b = 0; b < x.size(); b += 32) {
+    float largest = 0;
+    for (size_t i = b; i < b + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    for (size_t i = b; i < b + 32; ++i) x[i] = std::nearbyint(x[i] * inverse) * (largest / 127.0f);
+  }
+  return x;
+}
+
+// Σ |x_k w_k| + |b| of every output.
+std::vector<float> magnitudes(std::vector<float> x, const Linear& layer, int64_t rows) {
+  const int64_t outputs = layer.weight.rows(), columns = layer.weight.columns();
+  Buffer absolute(static_cast<size_t>(outputs * columns) * sizeof(float));
+  for (int64_t n = 0; n < outputs; ++n) {
+    dequantise_row(layer.weight.dtype, layer.weight.row(n), 0, columns, absolute.f32() + n * columns);
+  }
+  for (int64_t i = 0; i < outputs * columns; ++i) absolute.f32()[i] = std::fabs(absolute.f32()[i]);
+  for (float& v : x) v = std::fabs(v);
+  Linear sums{make_tensor(absolute.data(), DType::f32, {outputs, columns}), {}};
+  std::vector<float> out = run(*make_reference_ops(), x, sums, Precision::exact, rows);
+  for (size_t i = 0; i < out.size() && !layer.bias.empty(); ++i) {
+    out[i] += std::fabs(layer.bias.f32()[i % static_cast<size_t>(outputs)]);
+  }
+  return out;
+}
+
+double worst_error(const std::vector<float>& a, const std::vector<float>& truth, const std::vector<float>& magnitude) {
+  double worst = 0;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    const double error = std::fabs(double{a[i]} - truth[i]) / magnitude[i];
+    worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
+  }
+  return worst;
+}
+
+TEST_CASE("linear agrees with the reference") {
+  const auto reference = make_reference_ops();
+  for (const std::string& isa : available_isas()) {
+    const auto ops = make_cpu_ops({.threads = 2, .isa = isa});
+    for (const DType type : kAllTypes) {
+      for (const int64_t columns : columns_for(type)) {
+        for (const int64_t outputs : {1, 5, 67}) {
+          const RandomWeights weights(type, outputs, columns, static_cast<uint32_t>(columns + outputs));
+          std::vector<float> bias = random_floats(static_cast<size_t>(outputs), 5, 0.1f);
+          const Linear layer{weights.tensor, outputs == 5 ? make_tensor(bias.data(), DType::f32, {outputs}) : Tensor{}};
+          for (const int64_t rows : {1, 2, 3, 5, 17, 33}) {
+            INFO(isa << " " << dtype_info(type).name << " K " << columns << " N " << outputs << " rows " << rows);
+            const std::vector<float> x =
+                random_floats(static_cast<size_t>(rows * columns), static_cast<uint32_t>(rows));
+            const std::vector<float> truth = run(*reference, x, layer, Precision::exact, rows);
+            const std::vector<float> magnitude = magnitudes(x, layer, rows);
+            CHECK(worst_error(run(*ops, x, layer, Precision::exact, rows), truth, magnitude) < kExactBound);
+            const std::vector<float> fast = run(*ops, x, layer, Precision::fast, rows);
+            if (!dtype_info(type).quantised()) {
+              CHECK(worst_error(fast, truth, magnitude) < kExactBound);
+              continue;
+            }
+            if (outputs * rows >= 64) CHECK(nmse(fast, truth) < kFastBound);
+            // Against x as it was rounded, nothing but fp32 rounding is left.
+            const std::vector<float> rounded = run(*reference, rounded_to_8_bits(x), layer, Precision::exact, rows);
+            CHECK(worst_error(fast, rounded, magnitude) < kExactBound);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a row of linear has the same bits alone and among others") {
+  for (const std::string& isa : available_isas()) {
+    const auto ops = make_cpu_ops({.threads = 2, .isa = isa});
+    for (const DType type : kAllTypes) {
+      for (const Precision precision : {Precision::exact, Precision::fast}) {
+        const int64_t columns = dtype_info(type).quantised() ? 768 : 577, outputs = 131, most = 33;
+        const RandomWeights weights(type, outputs, columns, 11);
+        const Linear layer{weights.tensor, {}};
+        const std::vector<float> x = random_floats(static_cast<size_t>(most * columns), 12);
+        const std::vector<float> all = run(*ops, x, layer, precision, most);
+        for (const int64_t rows : {1, 2, 3, 4, 5, 7}) {
+          for (int64_t first = 0; first + rows <= most; first += rows) {
+            const std::vector<float> part(x.begin() + first * columns, x.begin() + (first + rows) * columns);
+            const std::vector<float> expected(all.begin() + first * outputs, all.begin() + (first + rows) * outputs);
+            INFO(isa << " " << dtype_info(type).name << " rows " << rows << " from " << first);
+            REQUIRE(same_bits(run(*ops, part, layer, precision, rows), expected));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("linear has the same bits with any number of threads") {
+  for (const std::string& isa : available_isas()) {
+    for (const DType type : {DType::f32, DType::q8_0, DType::q4_1, DType::q6_k}) {
+      for (const Precision precision : {Precision::exact, Precision::fast}) {
+        for (const int64_t rows : {1, 6, 40}) {
+          const int64_t columns = 512, outputs = 333;
+          const RandomWeights weights(type, outputs, columns, 21);
+          const std::vector<float> x = random_floats(static_cast<size_t>(rows * columns), 22);
+          const auto one = make_cpu_ops({.threads = 1, .isa = isa});
+          const std::vector<float> expected = run(*one, x, {weights.tensor, {}}, precision, rows);
+          for (const int threads : {2, 3}) {
+            const auto ops = make_cpu_ops({.threads = threads, .isa = isa});
+            INFO(isa << " " << dtype_info(type).name << " rows " << rows << " threads " << threads);
+            CHECK(same_bits(run(*ops, x, {weights.tensor, {}}, precision, rows), expected));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("exact precision sees the very weights of dequantise_row") {
+  // The product with a unit vector is one weight, with no rounding of a sum in between.
+  for (const std::string& isa : available_isas()) {
+    const auto ops = make_cpu_ops({.threads = 1, .isa = isa});
+    for (const DType type : kAllTypes) {
+      const int64_t columns = 256, outputs = 4;
+      const RandomWeights weights(type, outputs, columns, 31);
+      std::vector<float> identity(static_cast<size_t>(columns * columns), 0.0f);
+      for (int64_t k = 0; k < columns; ++k) identity[static_cast<size_t>(k * columns + k)] = 1.0f;
+      const std::vector<float> out = run(*ops, identity, {weights.tensor, {}}, Precision::exact, columns);
+      for (int64_t n = 0; n < outputs; ++n) {
+        std::vector<float> row(static_cast<size_t>(columns)), got(row.size());
+        dequantise_row(type, weights.tensor.row(n), 0, columns, row.data());
+        for (int64_t k = 0; k < columns; ++k) {
+          got[static_cast<size_t>(k)] = out[static_cast<size_t>(k * outputs + n)];
+          row[static_cast<size_t>(k)] += 0.0f;  // a sum with zeros has no −0
+        }
+        INFO(isa << " " << dtype_info(type).name << " row " << n);
+        CHECK(same_bits(got, row));
+      }
+    }
+  }
+}
+
+TEST_CASE("a value that is no number stays visible in fast precision") {
+  for (const std::string& isa : available_isas()) {
+    const auto ops = make_cpu_ops({.threads = 1, .isa = isa});
+    const RandomWeights weights(DType::q4_1, 9, 96, 41);
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      std::vector<float> x = random_floats(96, 42);
+      x[70] = bad;
+      Guarded out(9);
+      ops->linear(x.data(), {weights.tensor, {}}, Precision::fast, 1, out.data());
+      for (const float v : out.values()) CHECK(!std::isfinite(v));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace glassbox::testing
