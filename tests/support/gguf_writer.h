@@ -111,9 +111,9 @@ inline void add_tiny_tokenizer(GgufWriter& writer, const std::string& pre = "smo
   std::vector<int32_t> types{3, 3, 4};
   for (const std::string& text : byte_alphabet()) tokens.push_back(text);
   std::vector<std::string> merges;
-  const std::pair<const char*, const char*> pairs[] = {{"a", "a"},   {"aa", "aa"}, {"t", "h"},  {"th", "e"},
-                                                       {"Ġ", "the"}, {"Ġ", "Ġ"},   {"h", "e"},  {"he", "r"},
-                                                       {"Ã", "©"},   {"a", "b"},   {"ab", "a"}, {"Ċ", "Ċ"}};
+  const std::pair<const char*, const char*> pairs[] = {
+      {"a", "a"},  {"aa", "aa"}, {"t", "h"}, {"th", "e"}, {"Ġ", "the"}, {"Ġ", "Ġ"},  {"h", "e"},
+      {"he", "r"}, {"Ã", "©"},   {"a", "b"}, {"ab", "a"}, {"Ċ", "Ċ"},   {"t", "her"}};
   for (const auto& [left, right] : pairs) {
     merges.push_back(std::string(left) + " " + right);
     tokens.push_back(std::string(left) + right);
