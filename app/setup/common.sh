@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
 
 glassbox_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+export HOME="${HOME:-$(cd ~ && pwd)}" # some services start programs without it
 glassbox_cache=${XDG_CACHE_HOME:-$HOME/.cache}/glassbox
 glassbox_data=${XDG_DATA_HOME:-$HOME/.local/share}/glassbox
 
