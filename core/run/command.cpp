@@ -75,7 +75,8 @@ class Applier {
     Run& run = document_.run();
     if (!(c.u >= 0 && c.u < 1)) return refuse("The random number is outside [0, 1).", "u", "a number in [0, 1)");
     if (Result<void> checked = check_token(run, run.cursor, c.token, c.prob); !checked) return checked;
-    const uint32_t branch = run.nodes[static_cast<size_t>(run.cursor)].branch;
+    const uint32_t branch = run.draw_branch();
+    run.branches = std::max(run.branches, branch);
     const int child = find_child(run, run.cursor, c.token, &branch);
     RunNode node;
     node.parent = run.cursor;
@@ -120,11 +121,12 @@ class Applier {
     run.nodes = {RunNode{}};
     run.cursor = run.leaf = 0;
     run.branches = 0;
+    run.redraw = false;
     return {};
   }
   Result<void> operator()(const cmd::RedrawFromHere&) {
     Run& run = document_.run();
-    run.nodes[static_cast<size_t>(run.cursor)].branch = ++run.branches;
+    run.redraw = true;
     run.leaf = run.cursor;
     return {};
   }
@@ -396,12 +398,14 @@ class Applier {
   static Result<void> add_node(Run& run, const RunNode& node) {
     run.nodes.push_back(node);
     run.cursor = run.leaf = static_cast<int>(run.nodes.size()) - 1;
+    run.redraw = false;
     return {};
   }
 
   static void move_to(Run& run, int node) {
     if (!run.on_path(node, run.leaf)) run.leaf = run.line_end(node);
     run.cursor = node;
+    run.redraw = false;
   }
 
   Document& document_;

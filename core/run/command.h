@@ -32,7 +32,7 @@ struct Append { int32_t token; double u = 0; float prob = 0; bool by_hand = fals
 struct Branch { int node; int32_t token; float prob = 0; };
 struct MoveCursor { int node; };                 // any node of the current run; the shown line changes only if it must
 struct ResetRun {};                              // forgets what was generated, cursor to the prompt's end, branch 0
-struct RedrawFromHere {};                        // opens a new branch at the cursor: later draws use new numbers
+struct RedrawFromHere {};                        // the next Append at the cursor opens a branch: later draws use new numbers
 struct ShowRun { int run; };                     // brings an older run to the front, with its text, chat, literal and seed
 // selection
 struct SelectPosition { int position; };          // −1: the last; beyond the last token: the last token

@@ -33,6 +33,10 @@ int Run::depth(int node) const {
   return steps;
 }
 
+uint32_t Run::draw_branch() const {
+  return redraw ? branches + 1 : nodes[static_cast<size_t>(cursor)].branch;
+}
+
 bool Run::on_path(int node, int end) const {
   int at = end;
   while (at > node) at = nodes[static_cast<size_t>(at)].parent;  // parents have smaller indices

@@ -24,8 +24,7 @@ inline constexpr int kStages = 8;
 struct RunNode {
   int parent = -1;
   int32_t token = -1;
-  uint32_t branch = 0;         // the branch of the draws after this node: u of a child is f(seed, branch, position).
-                               // A child that is drawn inherits it.
+  uint32_t branch = 0;         // part of the draw's random number; children of a branch inherit it
   double u = 0;                // the number that chose it
   float prob = 0;              // its probability after the chain when it was drawn
   uint64_t sampler_hash = 0;   // the settings that it was drawn under

@@ -35,9 +35,9 @@ json node_to_json(const RunNode& node) {
 json run_to_json(const Run& run) {
   json nodes = json::array();
   for (const RunNode& node : run.nodes) nodes.push_back(node_to_json(node));
-  return {{"id", run.id},     {"text", run.text},        {"chat", run.chat},          {"literal", run.literal},
-          {"seed", run.seed}, {"prompt", run.prompt},    {"nodes", std::move(nodes)}, {"cursor", run.cursor},
-          {"leaf", run.leaf}, {"branches", run.branches}};
+  return {{"id", run.id},     {"text", run.text},         {"chat", run.chat},          {"literal", run.literal},
+          {"seed", run.seed}, {"prompt", run.prompt},     {"nodes", std::move(nodes)}, {"cursor", run.cursor},
+          {"leaf", run.leaf}, {"branches", run.branches}, {"redraw", run.redraw}};
 }
 
 json selection_to_json(const Selection& selection) {
@@ -118,6 +118,7 @@ Run read_run(const json& value, const std::string& path, JsonFields& outer) {
   fields.read_integer("cursor", run.cursor, 0, kMaxInt);
   fields.read_integer("leaf", run.leaf, 0, kMaxInt);
   fields.read_integer("branches", run.branches, 0, std::numeric_limits<uint32_t>::max());
+  fields.read("redraw", run.redraw);
   if (const json* nodes = fields.find_array("nodes")) {
     run.nodes.clear();
     run.nodes.reserve(nodes->size());

@@ -75,6 +75,7 @@ Result<void> retokenise(Document& document, const CommandContext& context) {
     fresh.nodes = {RunNode{}};
     fresh.cursor = fresh.leaf = 0;
     fresh.branches = 0;
+    fresh.redraw = false;
     document.runs.push_back(std::move(fresh));
     break;
   }

@@ -1,0 +1,261 @@
+// What a head does, measured: where it looks, and what it writes towards the logits.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "core/run/analysis.h"
+#include "core/run/random.h"
+
+namespace glassbox {
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr uint64_t kInductionSeed = 20;  // of the random sequence; any number would do, but always the same one
+
+// The direction in the residual stream, before the final norm, that adds to a token's logit at a position:
+// (g ⊙ head row) / rms. Empty when it cannot be had.
+std::vector<float> logit_direction(const Model& model, const Step& step, int position, int32_t token) {
+  const ModelConfig& config = model.config();
+  const LayerConfig& last = config.layers.back();  // the final norm is of its kind
+  const Page* page = step.page(Tap::resid_post, config.layer_count() - 1, position);
+  if (!page || last.norm != NormKind::rms || token < 0 || token >= config.vocab) return {};
+  const std::span<const float> resid = page->row(position);
+  double squares = 0;
+  for (const float x : resid) squares += static_cast<double>(x) * static_cast<double>(x);
+  const double rms = std::sqrt(squares / config.width + static_cast<double>(last.norm_eps));
+
+  std::vector<float> direction(static_cast<size_t>(config.width));
+  const Tensor& head = model.weights().head.weight;
+  dequantise_row(head.dtype, head.row(token), 0, config.width, direction.data());
+  const float* gain = model.weights().final_norm.weight;
+  for (size_t c = 0; c < direction.size(); ++c) {
+    direction[c] = static_cast<float>(static_cast<double>(direction[c] * gain[c]) / rms);
+  }
+  return direction;
+}
+
+// u[d] = Σ_c direction[c] · W_O[c, first + d] over `count` columns: what one unit of each of these dimensions of z
+// adds.
+std::vector<float> through_output(const Tensor& o, std::span<const float> direction, int64_t first, int64_t count) {
+  // A row can only be read from the start of a block of its format.
+  const int64_t block = dtype_info(o.dtype).block_size;
+  const int64_t begin = first / block * block;
+  const int64_t end = std::min(o.columns(), (first + count + block - 1) / block * block);
+  std::vector<float> row(static_cast<size_t>(end - begin));
+  std::vector<double> sums(static_cast<size_t>(count), 0.0);
+  for (size_t c = 0; c < direction.size(); ++c) {
+    dequantise_row(o.dtype, o.row(static_cast<int64_t>(c)), begin, end - begin, row.data());
+    const float* values = row.data() + (first - begin);
+    const double factor = static_cast<double>(direction[c]);
+    for (size_t d = 0; d < sums.size(); ++d) sums[d] += factor * static_cast<double>(values[d]);
+  }
+  return {sums.begin(), sums.end()};
+}
+
+float dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return static_cast<float>(sum);
+}
+
+int greatest_heads(const ModelConfig& config) {
+  int heads = 0;
+  for (const LayerConfig& layer : config.layers) heads = std::max(heads, layer.heads);
+  return heads;
+}
+
+bool has_head(const ModelConfig& config, const Step& step, int layer, int head, int position) {
+  return layer >= 0 && layer < config.layer_count() && head >= 0 &&
+         head < config.layers[static_cast<size_t>(layer)].heads && position >= 0 && position < step.length();
+}
+
+// Mean weight of each head's queries [begin, T) on the key `query − back`, [L, H]. Empty when a page is missing.
+std::vector<float> mean_weights(const ModelConfig& config, const Step& step, int begin, int back) {
+  const int heads = greatest_heads(config);
+  std::vector<float> means(static_cast<size_t>(config.layer_count() * heads), kNan);
+  for (int layer = 0; layer < config.layer_count(); ++layer) {
+    std::vector<double> sums(static_cast<size_t>(heads), 0.0);
+    for (int query = begin; query < step.length(); ++query) {
+      const Page* page = step.page(Tap::attn_pattern, layer, query);
+      if (!page) return {};
+      for (int head = 0; head < page->heads(); ++head) {
+        sums[static_cast<size_t>(head)] +=
+            static_cast<double>(page->head(query, head)[static_cast<size_t>(query - back)]);
+      }
+    }
+    const int count = step.length() - begin;
+    for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads && count > 0; ++head) {
+      means[static_cast<size_t>(layer * heads + head)] = static_cast<float>(sums[static_cast<size_t>(head)] / count);
+    }
+  }
+  return means;
+}
+
+}  // namespace
+
+char badge_letter(Badge badge) {
+  return "PINS"[static_cast<size_t>(badge)];
+}
+
+std::string badge_definition(Badge badge) {
+  switch (badge) {
+    case Badge::previous:
+      return "Previous-token head: over all positions but the first, its mean weight on the token before is 0.6 or "
+             "more.";
+    case Badge::induction:
+      return "Induction head: on a random sequence repeated twice, its mean weight on the token that came after the "
+             "last "
+             "occurrence of the same token is 0.4 or more.";
+    case Badge::name_mover:
+      return "Name mover: at the last position it puts a weight of 0.5 or more on one token, and what it writes adds "
+             "more "
+             "than 0.5 to that token's logit.";
+    case Badge::suppressor:
+      return "Suppressor: at the last position it puts a weight of 0.5 or more on one token, and what it writes takes "
+             "more than 0.5 from that token's logit.";
+  }
+  return {};
+}
+
+std::vector<Badge> HeadTable::badges(int layer, int head) const {
+  const HeadScores& score = at(layer, head);
+  std::vector<Badge> earned;
+  // A score that was not measured is NaN, and no comparison with NaN holds.
+  if (score.previous >= kPreviousBadge) earned.push_back(Badge::previous);
+  if (score.induction >= kInductionBadge) earned.push_back(Badge::induction);
+  if (score.best_weight >= kLookBadge && score.direct_logit > kLogitBadge) earned.push_back(Badge::name_mover);
+  if (score.best_weight >= kLookBadge && score.direct_logit < -kLogitBadge) earned.push_back(Badge::suppressor);
+  return earned;
+}
+
+std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step,
+                                                 std::span<const float> induction) {
+  const ModelConfig& config = model.config();
+  const int last = step.length() - 1;
+  auto table = std::make_shared<HeadTable>();
+  table->layers = config.layer_count();
+  table->heads = greatest_heads(config);
+  table->scores.resize(static_cast<size_t>(table->layers * table->heads));
+  const std::vector<float> previous = mean_weights(config, step, 1, 1);
+  if (previous.empty()) return nullptr;
+  std::set<int> keys;  // that some head looks at most
+  for (int layer = 0; layer < table->layers; ++layer) {
+    const Page* page = step.page(Tap::attn_pattern, layer, last);
+    if (!page || !step.page(Tap::attn_z, layer, last)) return nullptr;
+    for (int head = 0; head < page->heads(); ++head) {
+      const size_t index = static_cast<size_t>(layer * table->heads + head);
+      const std::span<const float> row = page->head(last, head);
+      const auto best = std::max_element(row.begin(), row.end());
+      HeadScores& score = table->scores[index];
+      score.previous = previous[index];
+      score.induction = index < induction.size() ? induction[index] : kNan;
+      score.best_weight = *best;
+      score.best_key = static_cast<int>(best - row.begin());
+      score.direct_logit = kNan;
+      keys.insert(score.best_key);
+    }
+  }
+  if (!step.page(Tap::resid_post, config.layer_count() - 1, last)) return nullptr;
+
+  std::vector<std::vector<float>> directions(static_cast<size_t>(step.length()));
+  for (const int key : keys) {
+    directions[static_cast<size_t>(key)] =
+        logit_direction(model, step, last, step.recipe.tokens[static_cast<size_t>(key)]);
+  }
+  for (int layer = 0; layer < table->layers; ++layer) {
+    const LayerConfig& shape = config.layers[static_cast<size_t>(layer)];
+    const Page* z = step.page(Tap::attn_z, layer, last);
+    for (int head = 0; head < shape.heads; ++head) {
+      HeadScores& score = table->scores[static_cast<size_t>(layer * table->heads + head)];
+      const std::vector<float>& direction = directions[static_cast<size_t>(score.best_key)];
+      if (direction.empty()) continue;
+      const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
+      score.direct_logit =
+          dot(z->head(last, head), through_output(o, direction, int64_t{head} * shape.head_dim, shape.head_dim));
+    }
+  }
+  return table;
+}
+
+std::vector<int32_t> make_induction_tokens(const Model& model, int half) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  const int32_t vocab = std::min(model.config().vocab, tokenizer.vocab_size());
+  // Ordinary tokens: a space and letters, so that the sequence is made of words. A vocabulary that has too few of them
+  // gives whatever is not special.
+  std::vector<int32_t> words, others;
+  for (int32_t id = 0; id < vocab; ++id) {
+    if (tokenizer.is_special(id)) continue;
+    others.push_back(id);
+    const std::string_view bytes = tokenizer.bytes_of(id);
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    if (bytes.size() >= 4 && bytes[0] == ' ' && std::all_of(bytes.begin() + 1, bytes.end(), is_letter))
+      words.push_back(id);
+  }
+  std::vector<int32_t>& pool = words.size() >= static_cast<size_t>(half) ? words : others;
+  std::vector<int32_t> sequence;
+  if (pool.empty()) return sequence;
+  // A shuffle of the pool's first `half` places (Fisher & Yates): the tokens are different as long as there are enough.
+  for (int i = 0; i < half; ++i) {
+    const size_t place = static_cast<size_t>(i) % pool.size();
+    const double u = draw_uniform(kInductionSeed, 0, static_cast<uint64_t>(i));
+    std::swap(pool[place], pool[place + static_cast<size_t>(u * static_cast<double>(pool.size() - place))]);
+    sequence.push_back(pool[place]);
+  }
+  sequence.insert(sequence.end(), sequence.begin(), sequence.begin() + half);
+  if (tokenizer.adds_bos() && tokenizer.bos_id() >= 0) sequence.insert(sequence.begin(), tokenizer.bos_id());
+  return sequence;
+}
+
+std::vector<float> measure_induction(const ModelConfig& config, const Step& step, int half) {
+  // The token at `query` stood at query − half before; what came after it is one further.
+  if (step.length() < 2 * half || half < 1) return {};
+  return mean_weights(config, step, step.length() - half, half - 1);
+}
+
+float direct_logit(const Model& model, const Step& step, int layer, int head, int position, int32_t token) {
+  if (!has_head(model.config(), step, layer, head, position)) return kNan;
+  const Page* z = step.page(Tap::attn_z, layer, position);
+  const std::vector<float> direction = logit_direction(model, step, position, token);
+  if (!z || direction.empty()) return kNan;
+  const int64_t width = model.config().layers[static_cast<size_t>(layer)].head_dim;
+  const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
+  return dot(z->head(position, head), through_output(o, direction, head * width, width));
+}
+
+std::vector<float> direct_logits(const Model& model, const Step& step, int position, int32_t token) {
+  const ModelConfig& config = model.config();
+  if (position < 0 || position >= step.length()) return {};
+  const std::vector<float> direction = logit_direction(model, step, position, token);
+  if (direction.empty()) return {};
+  const int heads = greatest_heads(config);
+  std::vector<float> logits(static_cast<size_t>(config.layer_count() * heads), kNan);
+  for (int layer = 0; layer < config.layer_count(); ++layer) {
+    const Page* z = step.page(Tap::attn_z, layer, position);
+    if (!z) return {};
+    const int width = config.layers[static_cast<size_t>(layer)].head_dim;
+    const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
+    const std::vector<float> through = through_output(o, direction, 0, o.columns());
+    for (int head = 0; head < z->heads(); ++head) {
+      const std::span<const float> part(through.data() + head * width, static_cast<size_t>(width));
+      logits[static_cast<size_t>(layer * heads + head)] = dot(z->head(position, head), part);
+    }
+  }
+  return logits;
+}
+
+float cell_logit(const Model& model, const Step& step, int layer, int head, int query, int key, int32_t token) {
+  if (!has_head(model.config(), step, layer, head, query) || key < 0 || key > query) return kNan;
+  const LayerConfig& shape = model.config().layers[static_cast<size_t>(layer)];
+  const Page* pattern = step.page(Tap::attn_pattern, layer, query);
+  const Page* values = step.page(Tap::v, layer, key);
+  const std::vector<float> direction = logit_direction(model, step, query, token);
+  if (!pattern || !values || direction.empty()) return kNan;
+  const int group = head / (shape.heads / shape.kv_heads);  // query heads that share one key/value head stand together
+  const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
+  const std::vector<float> through = through_output(o, direction, int64_t{head} * shape.head_dim, shape.head_dim);
+  return pattern->head(query, head)[static_cast<size_t>(key)] * dot(values->head(key, group), through);
+}
+
+}  // namespace glassbox

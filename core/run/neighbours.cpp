@@ -1,0 +1,175 @@
+// Nearest rows of the embedding table, and the cosines between the positions of a step.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/run/analysis.h"
+
+namespace glassbox {
+
+namespace {
+
+// Four floats that the compiler keeps in one register. Sums over a row run in eight of them side by side: the order is
+// fixed, and the chain of additions is short enough not to be what is waited for.
+using Lanes = float __attribute__((vector_size(16)));
+constexpr int64_t kLanes = 4;
+constexpr int64_t kBlock = 4 * kLanes;
+
+Lanes load(const float* from) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
+
+float sum(Lanes a, Lanes b, Lanes c, Lanes d) {
+  const Lanes all = (a + b) + (c + d);
+  return (all[0] + all[1]) + (all[2] + all[3]);
+}
+
+float dot_product(const float* x, const float* y, int64_t n) {
+  Lanes s0{}, s1{}, s2{}, s3{};
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    s0 += load(x + i) * load(y + i);
+    s1 += load(x + i + kLanes) * load(y + i + kLanes);
+    s2 += load(x + i + 2 * kLanes) * load(y + i + 2 * kLanes);
+    s3 += load(x + i + 3 * kLanes) * load(y + i + 3 * kLanes);
+  }
+  float total = sum(s0, s1, s2, s3);
+  for (; i < n; ++i) total += x[i] * y[i];
+  return total;
+}
+
+struct Closeness {
+  float dot;
+  float squared_distance;
+};
+
+// Both in one pass over memory, which is what takes the time. The distance is summed from differences: |x|² + |y|² −
+// 2xy would lose it for near vectors.
+Closeness compare(const float* x, const float* y, int64_t n) {
+  Lanes s0{}, s1{}, s2{}, s3{}, t0{}, t1{}, t2{}, t3{};
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    const Lanes x0 = load(x + i), y0 = load(y + i), d0 = x0 - y0;
+    const Lanes x1 = load(x + i + kLanes), y1 = load(y + i + kLanes), d1 = x1 - y1;
+    const Lanes x2 = load(x + i + 2 * kLanes), y2 = load(y + i + 2 * kLanes), d2 = x2 - y2;
+    const Lanes x3 = load(x + i + 3 * kLanes), y3 = load(y + i + 3 * kLanes), d3 = x3 - y3;
+    s0 += x0 * y0;
+    s1 += x1 * y1;
+    s2 += x2 * y2;
+    s3 += x3 * y3;
+    t0 += d0 * d0;
+    t1 += d1 * d1;
+    t2 += d2 * d2;
+    t3 += d3 * d3;
+  }
+  Closeness result{sum(s0, s1, s2, s3), sum(t0, t1, t2, t3)};
+  for (; i < n; ++i) {
+    result.dot += x[i] * y[i];
+    result.squared_distance += (x[i] - y[i]) * (x[i] - y[i]);
+  }
+  return result;
+}
+
+// The best `count` seen, best first. Ids come in ascending order, so a later one must be strictly better.
+class BestList {
+ public:
+  BestList(std::vector<Neighbour>& list, size_t count) : list_(list), count_(count) { list_.reserve(count + 1); }
+  void offer(float score, const Neighbour& neighbour) {
+    if (list_.size() == count_ && !(count_ > 0 && score > scores_.back())) return;
+    const auto at = std::upper_bound(scores_.begin(), scores_.end(), score, std::greater<float>());
+    list_.insert(list_.begin() + (at - scores_.begin()), neighbour);
+    scores_.insert(at, score);
+    if (list_.size() > count_) {
+      list_.pop_back();
+      scores_.pop_back();
+    }
+  }
+
+ private:
+  std::vector<Neighbour>& list_;
+  std::vector<float> scores_;  // descending
+  size_t count_;
+};
+
+float cosine_of(float dot, float norm_a, float norm_b) {
+  const float norms = norm_a * norm_b;
+  return norms > 0 ? std::clamp(dot / norms, -1.0f, 1.0f) : 0.0f;
+}
+
+}  // namespace
+
+std::shared_ptr<const EmbeddingTable> make_embedding_table(const Model& model) {
+  auto table = std::make_shared<EmbeddingTable>();
+  table->vocab = model.config().vocab;
+  table->width = model.config().width;
+  table->rows.resize(static_cast<size_t>(table->vocab) * static_cast<size_t>(table->width));
+  table->norms.resize(static_cast<size_t>(table->vocab));
+  for (int32_t id = 0; id < table->vocab; ++id) {
+    float* row = table->rows.data() + static_cast<int64_t>(id) * table->width;
+    model.embedding_row(id, row);
+    table->norms[static_cast<size_t>(id)] = std::sqrt(dot_product(row, row, table->width));
+  }
+  return table;
+}
+
+Neighbours find_neighbours(const EmbeddingTable& table, std::span<const float> query, int32_t leave_out, int count) {
+  Neighbours found;
+  found.query.assign(query.begin(), query.end());
+  found.query_norm = std::sqrt(dot_product(query.data(), query.data(), table.width));
+  const size_t listed = static_cast<size_t>(std::clamp(count, 0, table.vocab));
+  BestList by_cosine(found.best[static_cast<size_t>(NearBy::cosine)], listed);
+  BestList by_dot(found.best[static_cast<size_t>(NearBy::dot)], listed);
+  BestList by_distance(found.best[static_cast<size_t>(NearBy::euclid)], listed);
+  for (int32_t id = 0; id < table.vocab; ++id) {
+    if (id == leave_out) continue;
+    const float* row = table.rows.data() + static_cast<int64_t>(id) * table.width;
+    const Closeness closeness = compare(query.data(), row, table.width);
+    const Neighbour neighbour{id, cosine_of(closeness.dot, found.query_norm, table.norms[static_cast<size_t>(id)]),
+                              closeness.dot, std::sqrt(closeness.squared_distance)};
+    by_cosine.offer(neighbour.cosine, neighbour);
+    by_dot.offer(neighbour.dot, neighbour);
+    by_distance.offer(-neighbour.distance, neighbour);
+  }
+  return found;
+}
+
+std::shared_ptr<const CosineMatrix> make_cosine_matrix(const EmbeddingTable& table, const Step& step, int layer) {
+  const int begin = std::max(0, step.length() - kMaxCosineRows);
+  const int length = step.length() - begin;
+  std::vector<const float*> rows;
+  rows.reserve(static_cast<size_t>(length));
+  for (int position = begin; position < step.length(); ++position) {
+    if (layer < 0) {
+      const int32_t token = step.recipe.tokens[static_cast<size_t>(position)];
+      rows.push_back(table.rows.data() + static_cast<int64_t>(token) * table.width);
+      continue;
+    }
+    const Page* page = step.page(Tap::resid_post, layer, position);
+    if (!page) return nullptr;
+    rows.push_back(page->row_data(position));
+  }
+  auto matrix = std::make_shared<CosineMatrix>();
+  matrix->layer = layer;
+  matrix->length = length;
+  matrix->begin = begin;
+  const size_t n = static_cast<size_t>(length);
+  matrix->cosine.resize(n * n);
+  matrix->dots.resize(n * n);
+  matrix->norms.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j <= i; ++j) {
+      matrix->dots[i * n + j] = matrix->dots[j * n + i] = dot_product(rows[i], rows[j], table.width);
+    }
+    matrix->norms[i] = std::sqrt(matrix->dots[i * n + i]);
+  }
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      matrix->cosine[i * n + j] = cosine_of(matrix->dots[i * n + j], matrix->norms[i], matrix->norms[j]);
+    }
+  }
+  return matrix;
+}
+
+}  // namespace glassbox
