@@ -109,7 +109,7 @@ Json figure_merges(const Tokenizer& tokenizer, const MergeTrace& trace) {
   return {{"bytes", std::move(bytes)}, {"whole_piece", trace.whole_piece}, {"steps", std::move(steps)}};
 }
 
-Json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count) {
+Json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count, const DistributionChange* change) {
   const size_t shown =
       count < 0 ? chain.candidates.size() : std::min(chain.candidates.size(), static_cast<size_t>(count));
   Json candidates = Json::array();
@@ -127,6 +127,10 @@ Json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count
          {"cut_by",
           candidate.cut_by < 0 ? Json(nullptr) : Json(chain.stages[static_cast<size_t>(candidate.cut_by)].kind)}});
   }
+  if (change) {
+    for (Json& candidate : candidates)
+      candidate["prob_before"] = json_number(change->before[candidate["id"].get<size_t>()]);
+  }
   Json stages = Json::array();
   for (const ChainStage& stage : chain.stages) {
     stages.push_back({{"kind", stage.kind},
@@ -143,12 +147,17 @@ Json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count
              {"text", token_text(tokenizer, chain.drawn)},
              {"prob", json_number(chain.candidates[rank].prob)}};
   }
-  return {{"candidates", std::move(candidates)},
-          {"stages", std::move(stages)},
-          {"entropy_bits", chain.entropy_model_bits},
-          {"vocab", chain.candidates.size()},
-          {"u", chain.u},
-          {"drawn", std::move(drawn)}};
+  Json figure = {{"candidates", std::move(candidates)},
+                 {"stages", std::move(stages)},
+                 {"entropy_bits", chain.entropy_model_bits},
+                 {"vocab", chain.candidates.size()},
+                 {"u", chain.u},
+                 {"drawn", std::move(drawn)}};
+  if (change) {
+    figure["entropy_before_bits"] = change->entropy_before_bits;
+    figure["kl_nats"] = change->kl_nats;
+  }
+  return figure;
 }
 
 Json figure_tap(const Step& step, const ModelConfig& config, const TapSlice& slice) {
@@ -210,6 +219,26 @@ Json figure_cosines(const CosineMatrix& matrix) {
           {"cosine", matrix_json(matrix.cosine, matrix.length)},
           {"dot", matrix_json(matrix.dots, matrix.length)},
           {"norms", json_numbers(matrix.norms)}};
+}
+
+Json figure_heads(const HeadTable& table) {
+  Json rows = Json::array();
+  for (int layer = 0; layer < table.layers; ++layer) {
+    for (int head = 0; head < table.heads; ++head) {
+      const HeadScores& scores = table.at(layer, head);
+      std::string badges;
+      for (const Badge badge : table.badges(layer, head)) badges += badge_letter(badge);
+      rows.push_back({{"layer", layer},
+                      {"head", head},
+                      {"previous", json_number(scores.previous)},
+                      {"induction", json_number(scores.induction)},
+                      {"best_weight", json_number(scores.best_weight)},
+                      {"best_key", scores.best_key},
+                      {"direct_logit", json_number(scores.direct_logit)},
+                      {"badges", badges}});
+    }
+  }
+  return rows;
 }
 
 }  // namespace glassbox

@@ -35,8 +35,10 @@ nlohmann::json figure_merges(const Tokenizer& tokenizer, const MergeTrace& trace
 // Stage 6. {candidates: [{id, text, logit, penalised, prob_model, prob_heated, prob, cut_by}], stages: [{kind, params,
 // active, kept, mass, entropy_bits}], entropy_bits, vocab, u, drawn: {id, text, prob}}. The first `count` candidates in
 // the chain's order, −1: all. `cut_by` is the kind of the stage that cut the candidate, null when it was kept. Without
-// a tokenizer `text` is null.
-nlohmann::json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count);
+// a tokenizer `text` is null. With `change`, the model's distribution before and after the edits: also
+// entropy_before_bits, kl_nats, and each candidate's prob_before.
+nlohmann::json figure_next(const ChainResult& chain, const Tokenizer* tokenizer, int count,
+                           const DistributionChange* change = nullptr);
 
 // Any tap. {tap, layer, head, position, axes, shape, data}: data in nested arrays along the axes, T first. An axis that
 // is fixed by `head` or `position` is left out; `layer` is null for taps of the model, head and position when not
@@ -54,6 +56,10 @@ nlohmann::json figure_tap(const Step& step, const ModelConfig& config, const Tap
 nlohmann::json figure_neighbours(const Neighbours& neighbours, const Tokenizer& tokenizer, int count);
 // {layer, axes: ["T", "T"], shape, cosine, dot, norms}; layer −1 is the embedding.
 nlohmann::json figure_cosines(const CosineMatrix& matrix);
+
+// Stage 3. [{layer, head, previous, induction, best_weight, best_key, direct_logit, badges}] of all heads, layer by
+// layer; `badges` are letters, null is what was not measured.
+nlohmann::json figure_heads(const HeadTable& table);
 
 // A list of f32.
 nlohmann::json json_numbers(std::span<const float> values);
