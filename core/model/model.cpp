@@ -285,7 +285,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   if (chat) {
     model->chat_template_ = chat.take();
   } else {
-    model->chat_template_error_ = chat.error().message();
+    model->chat_template_error_ = chat.error().what;
   }
   if (progress) (void)progress(1.0f);
   return std::shared_ptr<const Model>(std::move(model));
