@@ -6,6 +6,7 @@
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
 #include "app/widgets/widgets.h"
+#include "app/widgets/window_state.h"
 #include "core/run/json_fields.h"
 
 namespace glassbox {
@@ -331,9 +332,9 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
   ImGui::Dummy({1, 1});
   // A head that was chosen elsewhere comes into view.
   const HeadChoice chosen = chosen_head(context.document(), context.model()->config());
-  int& shown = window_int("shown head", -1);
-  if (const int now = chosen.layer * 4096 + chosen.head; shown != now) {
-    shown = now;
+  WindowState state;
+  if (const int now = chosen.layer * 4096 + chosen.head; state.get("shown head", -1) != now) {
+    state.set("shown head", now);
     const float y = static_cast<float>(chosen.layer) * grid.cell.y;
     if (y < scroll.y || y + grid.cell.y > scroll.y + area.y) ImGui::SetScrollY(std::max(0.0f, y - area.y / 2));
   }

@@ -6,7 +6,8 @@
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
 #include "app/widgets/widgets.h"
-#include "core/run/json_fields.h"
+#include "app/widgets/window_state.h"
+#include "core/run/figures.h"
 
 namespace glassbox {
 
@@ -18,7 +19,7 @@ constexpr float kLabelAngle = 55;    // degrees, of the key labels
 
 // The square part of the matrix that is shown: `span` cells from (row, column) on. Kept by the window.
 struct Zoom {
-  int &row, &column, &span;
+  int row, column, span;
   int clamp_to(int length) {
     if (span <= 0 || span >= length) span = length, row = column = 0;
     row = std::clamp(row, 0, length - span), column = std::clamp(column, 0, length - span);
@@ -237,8 +238,10 @@ void remove_cut(FrameContext& context, HeadChoice head, Cell cell) {
 }
 
 void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered) {
-  int &query = window_int("menu query"), &key = window_int("menu key");
-  if (hovered.query >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) query = hovered.query, key = hovered.key;
+  WindowState state;
+  if (hovered.query >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
+    state.set("menu query", hovered.query), state.set("menu key", hovered.key);
+  const int query = state.get("menu query"), key = state.get("menu key");
   const Cell cell{query, key};
   const float weight = reader.weight(query, key);
   if (!begin_value_menu(context, "cell menu", std::isnan(weight) ? std::string() : format_exact(weight))) return;
@@ -282,12 +285,12 @@ bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit&
   if (zoom.span < length && ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows) && ImGui::IsKeyPressed(ImGuiKey_Escape, false))
     zoom.span = 0;
   const bool dragging = zoom.span < length && ImGui::IsItemActive() && ImGui::IsMouseDragging(ImGuiMouseButton_Left);
-  int &from_row = window_int("drag row"), &from_column = window_int("drag column");
-  if (ImGui::IsItemActivated()) from_row = zoom.row, from_column = zoom.column;
+  WindowState state;
+  if (ImGui::IsItemActivated()) state.set("drag row", zoom.row), state.set("drag column", zoom.column);
   if (dragging) {
     const ImVec2 delta = ImGui::GetMouseDragDelta(ImGuiMouseButton_Left);
-    zoom.row = from_row - static_cast<int>(std::round(delta.y / layout.cell));
-    zoom.column = from_column - static_cast<int>(std::round(delta.x / layout.cell));
+    zoom.row = state.get("drag row") - static_cast<int>(std::round(delta.y / layout.cell));
+    zoom.column = state.get("drag column") - static_cast<int>(std::round(delta.x / layout.cell));
   }
   zoom.clamp_to(length);
   return dragging;
@@ -331,7 +334,8 @@ void draw_bar_and_note(const FrameContext& context, ImDrawList* draw, const Layo
 void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader& reader) {
   const Theme& theme = context.theme;
   const int length = reader.length();
-  Zoom zoom{window_int("row"), window_int("column"), window_int("span")};
+  WindowState state;
+  Zoom zoom{state.get("row"), state.get("column"), state.get("span")};
   zoom.clamp_to(length);
   const Layout layout = lay_out(context, body.min, body.size, zoom);
   const std::optional<Cell> opened = context.document().selection.cell;
@@ -360,7 +364,9 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   Cell under{-1, -1};
   if (hit.row >= 0)
     under = strongest(reader, pixel_range(layout, zoom.row, zoom.span, hit.row), pixel_range(layout, zoom.column, zoom.span, hit.column));
-  const bool dragging = handle_zoom(layout, zoom, length, hit, under);
+  Zoom next = zoom;  // from the next frame on
+  const bool dragging = handle_zoom(layout, next, length, hit, under);
+  state.set("row", next.row), state.set("column", next.column), state.set("span", next.span == length ? 0 : next.span);
   draw_menu(context, reader, under);
   handle_keys(context, length);
   if (under.query >= 0 && !dragging) {
@@ -419,19 +425,8 @@ void draw_pattern(FrameContext& context) {
 nlohmann::json pattern_figure(const FrameContext& context) {
   if (!context.model()) return nullptr;
   const HeadChoice head = chosen_head(context.document(), context.model()->config());
-  const HeadReader reader(context.view(), context.model()->config(), head);
-  nlohmann::json rows = nlohmann::json::array();
-  for (int q = 0; q < reader.length(); ++q) {
-    nlohmann::json row = nlohmann::json::array();
-    for (int k = 0; k < reader.length(); ++k) row.push_back(k <= q ? json_number(reader.weight(q, k)) : nlohmann::json(0));
-    rows.push_back(std::move(row));
-  }
-  return {{"tap", "attn_pattern"},
-          {"layer", head.layer},
-          {"head", head.head},
-          {"axes", {"T", "S"}},
-          {"shape", {reader.length(), reader.length()}},
-          {"data", std::move(rows)}};
+  if (!context.view().step) return nullptr;
+  return figure_tap(*context.view().step, context.model()->config(), {Tap::attn_pattern, head.layer, head.head, {}});
 }
 
 }  // namespace

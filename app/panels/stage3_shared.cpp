@@ -160,6 +160,4 @@ void draw_cell_card(const FrameContext& context, const HeadReader& reader, int q
   end_hover_card(theme);
 }
 
-int& window_int(const char* name, int initial) { return *ImGui::GetStateStorage()->GetIntRef(ImGui::GetID(name), initial); }
-
 }  // namespace glassbox

@@ -73,7 +73,4 @@ void draw_cell_card(const FrameContext& context, const HeadReader& reader, int q
 // "÷ √64" when the scale is 1/√D, else "× 0.0884".
 std::string scale_text(const LayerConfig& layer);
 
-// A value of the work that only this window keeps (a scroll, a zoom, a marked row), under the current ID.
-int& window_int(const char* name, int initial = 0);
-
 }  // namespace glassbox
