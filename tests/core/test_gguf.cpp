@@ -276,7 +276,7 @@ TEST_CASE("files that are none are refused by name") {
   }
 }
 
-TEST_CASE("the default model is as its makers describe it") {
+TEST_CASE("the default model is as its makers describe it", "[model]") {
   CAPTURE(test::model_path());
   auto gguf = Gguf::load(test::model_path());
   if (!gguf) FAIL(gguf.error().message());

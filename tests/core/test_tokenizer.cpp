@@ -78,7 +78,7 @@ void check_ranges(const Tokenizer& tokenizer, const std::string& text, const std
 
 }  // namespace
 
-TEST_CASE("ids and places equal the golden ones") {
+TEST_CASE("ids and places equal the golden ones", "[golden][model]") {
   const json golden = read_json("tokens.json");
   REQUIRE(golden.size() >= 400);
   size_t lossless = 0;
@@ -114,7 +114,7 @@ TEST_CASE("ids and places equal the golden ones") {
   CHECK(lossless > golden.size() - 20);
 }
 
-TEST_CASE("pieces equal the golden ones under every pre-tokenizer") {
+TEST_CASE("pieces equal the golden ones under every pre-tokenizer", "[golden]") {
   const json golden = read_json("pieces.json");
   REQUIRE(golden.size() >= 400);
   for (const char* name : {"smollm", "gpt-2", "llama-bpe", "qwen2"}) {
@@ -136,7 +136,7 @@ TEST_CASE("pieces equal the golden ones under every pre-tokenizer") {
   CHECK(unknown.error().expected.find("smollm") != std::string::npos);
 }
 
-TEST_CASE("a trace agrees with the encoding") {
+TEST_CASE("a trace agrees with the encoding", "[golden][model]") {
   for (const json& entry : read_json("tokens.json")) {
     const std::string text = entry["text"];
     CAPTURE(text);
@@ -166,7 +166,7 @@ TEST_CASE("a trace agrees with the encoding") {
   }
 }
 
-TEST_CASE("merge steps show the pairs that compete and the one that wins") {
+TEST_CASE("merge steps show the pairs that compete and the one that wins", "[model]") {
   const MergeTrace trace = *smollm().trace_merges(" tokenization");
   REQUIRE_FALSE(trace.whole_piece);
   REQUIRE(trace.bytes.size() == 13);
@@ -197,7 +197,7 @@ TEST_CASE("merge steps show the pairs that compete and the one that wins") {
   CHECK(smollm().trace_merges("")->tokens.empty());
 }
 
-TEST_CASE("the vocabulary of the default model") {
+TEST_CASE("the vocabulary of the default model", "[model]") {
   const Tokenizer& t = smollm();
   CHECK(t.vocab_size() == 49152);
   CHECK(t.merge_count() == 48900);
@@ -275,7 +275,7 @@ TEST_CASE("Llama 3 takes a piece that is a token without merging") {
   CHECK_FALSE(merged.trace_merges("ther")->whole_piece);
 }
 
-TEST_CASE("long texts take no longer than their length") {
+TEST_CASE("long texts take no longer than their length", "[model]") {
   using Clock = std::chrono::steady_clock;
   const size_t mebibyte = size_t{1} << 20;
   // A quadratic way would take minutes; the bound leaves room for a slow machine and a sanitizer.
