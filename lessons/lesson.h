@@ -1,5 +1,6 @@
 // Lessons: data in a folder each (lesson.json, text.md, solution.json), and the small code that loads them and checks
-// their goals. A goal is a state of the Document and its measured quantities, so a gesture and a command reach it alike.
+// their goals. A goal is a state of the Document and its measured quantities, so a gesture and a command reach it
+// alike.
 #pragma once
 
 #include <map>
@@ -26,7 +27,7 @@ struct Goal {
   std::string text;                   // one line of Markdown
   std::vector<Condition> conditions;  // all of them
   // What "yours:" shows beside an open goal: the first condition's quantity. Empty: nothing.
-  std::string progress;               // e.g. "best so far {}" or "yours: {} tokens"
+  std::string progress;  // e.g. "best so far {}" or "yours: {} tokens"
 };
 
 struct Answer {
@@ -50,15 +51,15 @@ struct Try {
 struct Lesson {
   std::string id;
   int stage = 1;
-  int order = 1;            // within its stage
+  int order = 1;  // within its stage
   std::string title;
-  std::string question;     // of LESSONS.md
-  std::string text;         // text.md
+  std::string question;        // of LESSONS.md
+  std::string text;            // text.md
   std::vector<Command> start;  // sets the workbench up
   std::vector<Prediction> predictions;
   std::vector<Try> tries;
   std::vector<Goal> goals;
-  std::string limits;       // what the experiment does not show
+  std::string limits;  // what the experiment does not show
   std::vector<std::string> sources;
 };
 
@@ -84,8 +85,8 @@ std::string fill_measures(const std::string& text, const MeasureContext& context
 // Needs of the lesson's goals and reveals, for the shown document.
 Needs lesson_needs(const Lesson& lesson, const Document& document, const ModelConfig& config);
 
-// Goals of the open lesson that are reached now and were not before: apply cmd::ReachGoal for each. Empty while the view
-// is stale.
+// Goals of the open lesson that are reached now and were not before: apply cmd::ReachGoal for each. Empty while the
+// view is stale.
 std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& bench);
 
 }  // namespace glassbox

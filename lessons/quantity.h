@@ -30,35 +30,36 @@ enum class QuantityKind : uint8_t {
   special_tokens,    // control tokens among the shown tokens
   chat,              // 1 when the chat template is on
   // embeddings
-  norm,                // ‖e‖ of the selected token
-  neighbour_cosine,    // greatest cosine of another token to the selected one
-  dot_differs,         // 1 when the nearest by dot product is none of the ten nearest by cosine
-  pair_cosine,         // greatest cosine between two different tokens of the prompt at the chosen layer
-  token_cosine,        // cosine between the prompt's tokens `text` and `text2` at the chosen layer
-  vector_layer,        // chosen layer of stage 2; −1 the embedding
+  norm,              // ‖e‖ of the selected token
+  neighbour_cosine,  // greatest cosine of another token to the selected one
+  dot_differs,       // 1 when the nearest by dot product is none of the ten nearest by cosine
+  pair_cosine,       // greatest cosine between two different tokens of the prompt at the chosen layer
+  token_cosine,      // cosine between the prompt's tokens `text` and `text2` at the chosen layer
+  vector_layer,      // chosen layer of stage 2; −1 the embedding
   // attention
-  prob,              // the model's probability of the token `text` as the next one
-  prob_baseline,     // the same without the edits
-  prob_change,       // prob − prob_baseline; 0 without edits
-  heads_off,         // how many heads are switched off
-  off_head_weight,   // greatest weight, without edits, that a switched-off head gives to a token `text` at the last position
-  previous_score,    // mean weight on the token before, of the chosen head
-  induction_score,   // of the chosen head, on the random sequence
-  cell_weight,       // softmax weight of the opened cell
-  cell_distance,     // query − key of the opened cell
-  masked_cells,      // keys after the query that get weight in the chosen head: 0 in a causal model
-  edges_cut,         // attention edges cut by edits
+  prob,             // the model's probability of the token `text` as the next one
+  prob_baseline,    // the same without the edits
+  prob_change,      // prob − prob_baseline; 0 without edits
+  heads_off,        // how many heads are switched off
+  off_head_weight,  // greatest weight, without edits, that a switched-off head gives to a token `text` at the last
+                    // position
+  previous_score,   // mean weight on the token before, of the chosen head
+  induction_score,  // of the chosen head, on the random sequence
+  cell_weight,      // softmax weight of the opened cell
+  cell_distance,    // query − key of the opened cell
+  masked_cells,     // keys after the query that get weight in the chosen head: 0 in a causal model
+  edges_cut,        // attention edges cut by edits
   // inference
   temperature,
-  kept,              // candidates left after the stage `text` of the chain
-  top1_prob,         // greatest probability after the chain
-  entropy,           // bits, of the model's distribution
-  drawn_rank,        // rank of the drawn token, 0 the likeliest
-  generated,         // tokens after the prompt, at the cursor
-  branches,          // lines of the current run's tree
-  order_of_top_p,    // place of top_p in the order of the chain, 0 first
+  kept,            // candidates left after the stage `text` of the chain
+  top1_prob,       // greatest probability after the chain
+  entropy,         // bits, of the model's distribution
+  drawn_rank,      // rank of the drawn token, 0 the likeliest
+  generated,       // tokens after the prompt, at the cursor
+  branches,        // lines of the current run's tree
+  order_of_top_p,  // place of top_p in the order of the chain, 0 first
   // lessons
-  predicted,         // 1 when the question `text` of this lesson has been answered
+  predicted,  // 1 when the question `text` of this lesson has been answered
 };
 
 struct Quantity {
@@ -75,8 +76,8 @@ Needs quantity_needs(const Quantity& quantity, const Document& document, const M
 
 struct MeasureContext {
   const Document& document;
-  const View& view;            // of the document as it is; stale views measure nothing
-  const Model* model;          // may be null
+  const View& view;             // of the document as it is; stale views measure nothing
+  const Model* model;           // may be null
   const EmbeddingTable* table;  // may be null
   std::string_view lesson;
 };

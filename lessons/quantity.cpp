@@ -1,0 +1,442 @@
+#include "lessons/quantity.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+
+#include "core/text/unicode.h"
+
+namespace glassbox {
+namespace {
+
+// What must be there besides the Document.
+enum class Wants : uint8_t { nothing, tokens, step, chain, heads, table, neighbours, cosines, pattern };
+
+struct QuantityInfo {
+  QuantityKind kind;
+  std::string_view name;
+  Wants wants;
+  int texts;  // how many of text, text2 it takes
+};
+
+constexpr std::array kQuantities = {
+    QuantityInfo{QuantityKind::tokens, "tokens", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::words, "words", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::characters, "characters", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::bytes, "bytes", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::contains, "contains", Wants::nothing, 1},
+    QuantityInfo{QuantityKind::character_tokens, "character_tokens", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::piece_tokens, "piece_tokens", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::piece_characters, "piece_characters", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::best_single, "best_single", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::worst_split, "worst_split", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::merges, "merges", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::merges_shown, "merges_shown", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::forged_markers, "forged_markers", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::special_tokens, "special_tokens", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::chat, "chat", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::norm, "norm", Wants::neighbours, 0},
+    QuantityInfo{QuantityKind::neighbour_cosine, "neighbour_cosine", Wants::neighbours, 0},
+    QuantityInfo{QuantityKind::dot_differs, "dot_differs", Wants::neighbours, 0},
+    QuantityInfo{QuantityKind::pair_cosine, "pair_cosine", Wants::cosines, 0},
+    QuantityInfo{QuantityKind::token_cosine, "token_cosine", Wants::cosines, 2},
+    QuantityInfo{QuantityKind::vector_layer, "vector_layer", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::prob, "prob", Wants::chain, 1},
+    QuantityInfo{QuantityKind::prob_baseline, "prob_baseline", Wants::chain, 1},
+    QuantityInfo{QuantityKind::prob_change, "prob_change", Wants::chain, 1},
+    QuantityInfo{QuantityKind::heads_off, "heads_off", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::off_head_weight, "off_head_weight", Wants::pattern, 1},
+    QuantityInfo{QuantityKind::previous_score, "previous_score", Wants::heads, 0},
+    QuantityInfo{QuantityKind::induction_score, "induction_score", Wants::heads, 0},
+    QuantityInfo{QuantityKind::cell_weight, "cell_weight", Wants::pattern, 0},
+    QuantityInfo{QuantityKind::cell_distance, "cell_distance", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::masked_cells, "masked_cells", Wants::pattern, 0},
+    QuantityInfo{QuantityKind::edges_cut, "edges_cut", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::temperature, "temperature", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::kept, "kept", Wants::chain, 1},
+    QuantityInfo{QuantityKind::top1_prob, "top1_prob", Wants::chain, 0},
+    QuantityInfo{QuantityKind::entropy, "entropy", Wants::chain, 0},
+    QuantityInfo{QuantityKind::drawn_rank, "drawn_rank", Wants::chain, 0},
+    QuantityInfo{QuantityKind::generated, "generated", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::branches, "branches", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::order_of_top_p, "order_of_top_p", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::predicted, "predicted", Wants::nothing, 1},
+};
+
+const QuantityInfo& info_of(QuantityKind kind) {
+  return kQuantities[static_cast<size_t>(kind)];
+}
+
+struct Word {
+  std::string_view text;
+  uint32_t start, end;
+};
+
+std::vector<Word> words_of(std::string_view text) {
+  std::vector<Word> words;
+  uint32_t start = 0;
+  bool inside = false;
+  for (size_t at = 0; at <= text.size();) {
+    const bool end = at == text.size();
+    const Utf8Char c = end ? Utf8Char{U' ', 1, true} : decode_utf8(text, at);
+    const bool space = char_class(c.code) == CharClass::space;
+    if (!space && !inside) start = static_cast<uint32_t>(at);
+    if (space && inside) words.push_back({text.substr(start, at - start), start, static_cast<uint32_t>(at)});
+    inside = !space;
+    at += c.length;
+  }
+  return words;
+}
+
+int count_characters(std::string_view text) {
+  int count = 0;
+  for (size_t at = 0; at < text.size(); at += decode_utf8(text, at).length) ++count;
+  return count;
+}
+
+// Tokens whose bytes reach into [start, end).
+int tokens_over(std::span<const Token> tokens, uint32_t start, uint32_t end) {
+  return static_cast<int>(std::count_if(tokens.begin(), tokens.end(),
+                                        [&](const Token& token) { return token.start < end && token.end > start; }));
+}
+
+std::optional<int32_t> token_of(const Model& model, const std::string& text) {
+  const int32_t id = model.tokenizer().find_id(text);
+  return id < 0 ? std::nullopt : std::optional(id);
+}
+
+double softmax_at(std::span<const float> logits, int32_t id) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - top);
+  return std::exp(logits[static_cast<size_t>(id)] - top) / sum;
+}
+
+// The measures of the text alone.
+std::optional<double> measure_text(const Quantity& quantity, const MeasureContext& context) {
+  const Document& document = context.document;
+  const std::string& text = document.text;
+  const Tokenizer& tokenizer = context.model->tokenizer();
+  const EncodeTrace trace = tokenizer.trace(text, !document.literal && !document.chat);
+  const std::vector<int32_t> shown = document.shown_tokens();
+  const auto words = words_of(text);
+  switch (quantity.kind) {
+    case QuantityKind::tokens:
+      return static_cast<double>(trace.tokens.size());
+    case QuantityKind::special_tokens:
+      return static_cast<double>(
+          std::count_if(shown.begin(), shown.end(), [&](int32_t id) { return tokenizer.is_special(id); }));
+    case QuantityKind::forged_markers: {
+      // Written out in the text, whether or not they were parsed as what they say.
+      double count = 0;
+      for (const Token& token : tokenizer.encode(text, true)) count += token.special;
+      return count;
+    }
+    case QuantityKind::character_tokens: {
+      int most = 0;
+      for (size_t at = 0; at < text.size();) {
+        const uint32_t length = decode_utf8(text, at).length;
+        most = std::max(most, tokens_over(trace.tokens, static_cast<uint32_t>(at), static_cast<uint32_t>(at) + length));
+        at += length;
+      }
+      return most;
+    }
+    case QuantityKind::best_single:
+    case QuantityKind::worst_split: {
+      int best = 0, worst = 0;
+      for (const Word& word : words) {
+        if (tokens_over(trace.tokens, word.start, word.end) == 1) best = std::max(best, count_characters(word.text));
+      }
+      if (quantity.kind == QuantityKind::best_single) return best;
+      for (const Word& word : words) {
+        if (count_characters(word.text) < best)
+          worst = std::max(worst, tokens_over(trace.tokens, word.start, word.end));
+      }
+      return worst;
+    }
+    default:
+      break;
+  }
+  if (trace.pieces.empty()) return std::nullopt;
+  const int last = static_cast<int>(trace.pieces.size()) - 1;
+  const Piece& piece =
+      trace.pieces[static_cast<size_t>(document.selection.piece < 0 ? last : std::min(document.selection.piece, last))];
+  std::string_view bytes = std::string_view(text).substr(piece.start, piece.end - piece.start);
+  if (quantity.kind == QuantityKind::piece_tokens) return piece.token_count;
+  if (quantity.kind == QuantityKind::piece_characters) {
+    if (bytes.starts_with(' ') && bytes.size() > 1) bytes.remove_prefix(1);
+    return count_characters(bytes);
+  }
+  const Result<MergeTrace> merges = tokenizer.trace_merges(bytes);
+  if (piece.special || !merges) return std::nullopt;
+  const int count = static_cast<int>(merges->steps.size());
+  if (quantity.kind == QuantityKind::merges) return count;
+  return document.selection.merge_step < 0 ? count : std::min(document.selection.merge_step, count);
+}
+
+// Greatest weight that a head gives, at the last position of the step, to a token.
+double weight_on(const Step& step, int layer, int head, int32_t token) {
+  const int last = step.length() - 1;
+  const Page* page = step.page(Tap::attn_pattern, layer, last);
+  if (page == nullptr) return 0;
+  const auto weights = page->head(last, head);
+  double best = 0;
+  for (int key = 0; key <= last; ++key) {
+    if (step.recipe.tokens[static_cast<size_t>(key)] == token)
+      best = std::max(best, static_cast<double>(weights[static_cast<size_t>(key)]));
+  }
+  return best;
+}
+
+bool is_head_off(const Edit& edit) {
+  return edit.enabled && edit.kind == EditKind::zero && edit.tap == Tap::attn_z && edit.head && !edit.index &&
+         !edit.position_begin;
+}
+
+std::optional<double> measure_attention(const Quantity& quantity, const MeasureContext& context) {
+  const View& view = context.view;
+  const Selection& selection = context.document.selection;
+  switch (quantity.kind) {
+    case QuantityKind::previous_score:
+    case QuantityKind::induction_score: {
+      if (!view.heads || selection.layer >= view.heads->layers || selection.head >= view.heads->heads)
+        return std::nullopt;
+      const HeadScores& scores = view.heads->at(selection.layer, selection.head);
+      const float score = quantity.kind == QuantityKind::previous_score ? scores.previous : scores.induction;
+      return std::isnan(score) ? std::nullopt : std::optional<double>(score);
+    }
+    case QuantityKind::off_head_weight: {
+      const auto token = token_of(*context.model, quantity.text);
+      const Step* step = view.baseline ? view.baseline.get() : view.step.get();
+      if (!token || step == nullptr) return std::nullopt;
+      double best = 0;
+      for (const Edit& edit : context.document.edits) {
+        if (is_head_off(edit)) best = std::max(best, weight_on(*step, edit.layer, *edit.head, *token));
+      }
+      return best;
+    }
+    default:
+      break;
+  }
+  if (!view.step) return std::nullopt;
+  const auto row = [&](int query) -> std::span<const float> {
+    const Page* page = view.step->page(Tap::attn_pattern, selection.layer, query);
+    return page == nullptr || selection.head >= page->heads() ? std::span<const float>{}
+                                                              : page->head(query, selection.head);
+  };
+  if (quantity.kind == QuantityKind::cell_weight) {
+    if (!selection.cell || selection.cell->query >= view.step->length()) return std::nullopt;
+    const auto weights = row(selection.cell->query);
+    if (selection.cell->key >= static_cast<int>(weights.size())) return std::nullopt;
+    return weights[static_cast<size_t>(selection.cell->key)];
+  }
+  double masked = 0;  // masked_cells
+  for (int query = 0; query < view.step->length(); ++query) {
+    const Page* page = view.step->page(Tap::attn_pattern, selection.layer, query);
+    if (page == nullptr) return std::nullopt;
+    const auto whole = page->row(query).subspan(
+        static_cast<size_t>(selection.head) * static_cast<size_t>(page->width()), static_cast<size_t>(page->width()));
+    masked += static_cast<double>(
+        std::count_if(whole.begin() + query + 1, whole.end(), [](float weight) { return weight != 0; }));
+  }
+  return masked;
+}
+
+std::optional<double> measure_chain(const Quantity& quantity, const MeasureContext& context) {
+  const View& view = context.view;
+  if (!view.step) return std::nullopt;
+  if (quantity.kind == QuantityKind::prob || quantity.kind == QuantityKind::prob_baseline ||
+      quantity.kind == QuantityKind::prob_change) {
+    const auto token = token_of(*context.model, quantity.text);
+    if (!token) return std::nullopt;
+    const Step& before = view.baseline ? *view.baseline : *view.step;
+    const double after = softmax_at(view.step->logits, *token), baseline = softmax_at(before.logits, *token);
+    return quantity.kind == QuantityKind::prob            ? after
+           : quantity.kind == QuantityKind::prob_baseline ? baseline
+                                                          : after - baseline;
+  }
+  if (!view.chain || view.chain->settings != context.document.sampler) return std::nullopt;
+  const ChainResult& chain = *view.chain;
+  switch (quantity.kind) {
+    case QuantityKind::top1_prob: {
+      double best = 0;
+      for (const Candidate& candidate : chain.candidates) best = std::max(best, static_cast<double>(candidate.prob));
+      return best;
+    }
+    case QuantityKind::entropy:
+      return chain.entropy_model_bits;
+    case QuantityKind::drawn_rank:
+      return chain.drawn < 0 ? std::nullopt : std::optional<double>(chain.rank_of[static_cast<size_t>(chain.drawn)]);
+    default:
+      break;
+  }
+  for (const ChainStage& stage : chain.stages) {
+    if (stage.kind == quantity.text) return stage.kept;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> measure_vectors(const Quantity& quantity, const MeasureContext& context) {
+  const View& view = context.view;
+  if (quantity.kind == QuantityKind::pair_cosine || quantity.kind == QuantityKind::token_cosine) {
+    if (!view.cosines || view.cosines->layer != context.document.selection.vector_layer) return std::nullopt;
+    const CosineMatrix& matrix = *view.cosines;
+    const bool named = quantity.kind == QuantityKind::token_cosine;
+    const auto a = named ? token_of(*context.model, quantity.text) : std::nullopt,
+               b = named ? token_of(*context.model, quantity.text2) : std::nullopt;
+    if (named && (!a || !b)) return std::nullopt;
+    std::optional<double> best;
+    for (int i = 0; i < matrix.length; ++i) {
+      for (int j = 0; j < matrix.length; ++j) {
+        const int32_t left = view.tokens[static_cast<size_t>(i)], right = view.tokens[static_cast<size_t>(j)];
+        if (named ? left != *a || right != *b : left == right) continue;
+        const double cosine =
+            matrix.cosine[static_cast<size_t>(i) * static_cast<size_t>(matrix.length) + static_cast<size_t>(j)];
+        best = std::max(best.value_or(-2.0), cosine);
+      }
+    }
+    return best;
+  }
+  if (!view.neighbours) return std::nullopt;
+  const Neighbours& found = *view.neighbours;
+  const auto& by_cosine = found.best[static_cast<size_t>(NearBy::cosine)];
+  const auto& by_dot = found.best[static_cast<size_t>(NearBy::dot)];
+  if (quantity.kind == QuantityKind::norm) return found.query_norm;
+  if (by_cosine.empty() || by_dot.empty()) return std::nullopt;
+  if (quantity.kind == QuantityKind::neighbour_cosine) return by_cosine.front().cosine;
+  const auto end = by_cosine.begin() + std::min<ptrdiff_t>(10, static_cast<ptrdiff_t>(by_cosine.size()));
+  return std::none_of(by_cosine.begin(), end,
+                      [&](const Neighbour& neighbour) { return neighbour.id == by_dot.front().id; })
+             ? 1.0
+             : 0.0;
+}
+
+// What the Document alone says.
+std::optional<double> measure_document(const Quantity& quantity, const MeasureContext& context) {
+  const Document& document = context.document;
+  switch (quantity.kind) {
+    case QuantityKind::words:
+      return static_cast<double>(words_of(document.text).size());
+    case QuantityKind::characters:
+      return count_characters(document.text);
+    case QuantityKind::bytes:
+      return static_cast<double>(document.text.size());
+    case QuantityKind::contains:
+      return document.text.find(quantity.text) == std::string::npos ? 0.0 : 1.0;
+    case QuantityKind::chat:
+      return document.chat ? 1.0 : 0.0;
+    case QuantityKind::vector_layer:
+      return document.selection.vector_layer;
+    case QuantityKind::heads_off:
+      return static_cast<double>(std::count_if(document.edits.begin(), document.edits.end(), is_head_off));
+    case QuantityKind::cell_distance:
+      return document.selection.cell
+                 ? std::optional<double>(document.selection.cell->query - document.selection.cell->key)
+                 : std::nullopt;
+    case QuantityKind::edges_cut:
+      return static_cast<double>(std::count_if(document.edits.begin(), document.edits.end(), [](const Edit& edit) {
+        return edit.enabled && (edit.kind == EditKind::cut_score || edit.kind == EditKind::cut_weight);
+      }));
+    case QuantityKind::temperature:
+      return document.sampler.temperature;
+    case QuantityKind::generated:
+      return document.run().depth(document.run().cursor);
+    case QuantityKind::branches: {
+      std::set<int> parents;
+      for (const RunNode& node : document.run().nodes) parents.insert(node.parent);
+      return static_cast<double>(document.run().nodes.size()) - static_cast<double>(parents.size()) +
+             1;  // nodes without children
+    }
+    case QuantityKind::order_of_top_p: {
+      const auto& order = document.sampler.order;
+      return static_cast<double>(std::find(order.begin(), order.end(), SamplerStage::top_p) - order.begin());
+    }
+    case QuantityKind::predicted: {
+      const auto found = document.progress.find(std::string(context.lesson));
+      return found != document.progress.end() && found->second.predictions.contains(quantity.text) ? 1.0 : 0.0;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::string_view quantity_name(QuantityKind kind) {
+  return info_of(kind).name;
+}
+
+Result<Quantity> quantity_from_json(const nlohmann::json& json) {
+  const auto refuse = [&](const char* what, std::string where) {
+    return Error{ErrorKind::bad_file, what, std::move(where), "{\"measure\": NAME, \"text\": …} of lessons/quantity.h",
+                 ""};
+  };
+  if (!json.is_object() || !json.contains("measure") || !json["measure"].is_string())
+    return refuse("A measure is not understood.", json.dump());
+  const std::string name = json["measure"];
+  for (const QuantityInfo& info : kQuantities) {
+    if (info.name != name) continue;
+    Quantity quantity;
+    quantity.kind = info.kind;
+    const char* keys[] = {"text", "text2"};
+    std::string* values[] = {&quantity.text, &quantity.text2};
+    for (int i = 0; i < 2; ++i) {
+      const bool there = json.contains(keys[i]) && json[keys[i]].is_string();
+      if (there != (i < info.texts)) return refuse("A measure lacks a text, or has one too many.", json.dump());
+      if (there) *values[i] = json[keys[i]];
+    }
+    return quantity;
+  }
+  return refuse("There is no such measure.", name);
+}
+
+Needs quantity_needs(const Quantity& quantity, const Document& document, const ModelConfig& config) {
+  Needs needs;
+  switch (info_of(quantity.kind).wants) {
+    case Wants::nothing:
+    case Wants::tokens:
+    case Wants::step:
+    case Wants::table:
+      break;
+    case Wants::chain:
+      needs.chain = true;
+      break;
+    case Wants::heads:
+      needs.heads = true;
+      break;
+    case Wants::neighbours:
+      needs.neighbours = true;
+      break;
+    case Wants::cosines:
+      needs.cosines = true;
+      break;
+    case Wants::pattern:
+      needs.probe.add(Tap::attn_pattern, document.selection.layer, document.selection.layer + 1);
+      for (const Edit& edit : document.edits) {
+        if (is_head_off(edit) && edit.layer < config.layer_count())
+          needs.probe.add(Tap::attn_pattern, edit.layer, edit.layer + 1);
+      }
+      break;
+  }
+  return needs;
+}
+
+std::optional<double> measure(const Quantity& quantity, const MeasureContext& context) {
+  const Wants wants = info_of(quantity.kind).wants;
+  if (wants == Wants::nothing) return measure_document(quantity, context);
+  if (context.model == nullptr) return std::nullopt;
+  if (wants == Wants::tokens) return measure_text(quantity, context);
+  if (context.view.stale || !context.view.step) return std::nullopt;
+  switch (wants) {
+    case Wants::chain:
+      return measure_chain(quantity, context);
+    case Wants::heads:
+    case Wants::pattern:
+      return measure_attention(quantity, context);
+    default:
+      return measure_vectors(quantity, context);
+  }
+}
+
+}  // namespace glassbox
