@@ -1,0 +1,30 @@
+// The window on the screen.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/run/document.h"
+#include "kernels/ops.h"
+
+namespace glassbox {
+
+struct WindowOptions {
+  std::string model_path;             // empty: none is loaded, and the window says so
+  std::optional<Error> model_error;   // why there is no model path; shown in the window
+  std::optional<std::string> open;    // a .glassbox.json document to open
+  std::optional<std::string> text;    // replaces the prompt
+  std::optional<int> stage;
+  std::optional<ThemeKind> theme;
+  std::optional<float> scale;
+  int threads = 0;
+  Precision precision = Precision::fast;
+  bool restore = true;                // begin with the document of the last session
+};
+
+// Opens the window and runs it until it is closed; returns the exit code. Errors (failed): there is no display, no
+// OpenGL 3.3, or a font is missing; each says what to do.
+Result<int> run_window(const WindowOptions& options);
+
+}  // namespace glassbox
