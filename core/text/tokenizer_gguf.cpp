@@ -105,6 +105,7 @@ class TokenizerBuilder {
     }
     out_.byte_ids_.fill(-1);
     out_.tokens_.reserve(texts->size());
+    out_.ids_.reserve(texts->size());
     for (size_t i = 0; i < texts->size(); ++i) add_token(static_cast<int32_t>(i), (*texts)[i], (*types)[i]);
     if (out_.bytes_.size() > UINT32_MAX) {
       return error("the vocabulary's tokens are too long together", "tokenizer.ggml.tokens", "less than 4 GiB");
