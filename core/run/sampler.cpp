@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <unordered_map>
@@ -15,55 +16,84 @@ namespace glassbox {
 
 namespace {
 
-// eˣ for x ≤ 0, within 2 units of the last place; 0 below −708, where doubles have no full precision left. Our own, so
-// that cuts and draws do not depend on the machine's mathematical library. x = n·ln 2 + r with |r| ≤ ½ ln 2 (Cody &
-// Waite 1980), and Taylor's series of eʳ up to r¹³, whose rest is below 1e-17.
-inline double exp_below_zero(double x) {
+constexpr size_t kLanes = 2;  // of a vector register that every machine of this kind has
+using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
+using Words = int64_t __attribute__((vector_size(kLanes * sizeof(int64_t))));
+
+// Replaces each x ≤ 0 by eˣ, within 2 units of the last place; 0 below −708, where doubles have no full precision left.
+// Our own, so that cuts and draws do not depend on the machine's mathematical library. x = n·ln 2 + r with |r| ≤ ½ ln 2
+// (Cody & Waite 1980), and Taylor's series of eʳ up to r¹³, whose rest is below 1e-17. Two at a time, which changes no
+// bit. Precondition: `count` is a multiple of kLanes.
+void exp_below_zero(double* values, size_t count) {
+  constexpr double kLowest = -708.0;
   constexpr double kLog2e = 0x1.71547652b82fep0;
   constexpr double kLn2High = 0x1.62e42fee00000p-1;  // few bits, so that n·kLn2High is exact
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr double kRounder = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
-  const double clamped = x < -708.0 ? -708.0 : x;
-  const double shifted = clamped * kLog2e + kRounder;
-  const double n = shifted - kRounder;
-  const double r = (clamped - n * kLn2High) - n * kLn2Low;
-  double series = 1.0 / 6227020800.0;
-  series = series * r + 1.0 / 479001600.0;
-  series = series * r + 1.0 / 39916800.0;
-  series = series * r + 1.0 / 3628800.0;
-  series = series * r + 1.0 / 362880.0;
-  series = series * r + 1.0 / 40320.0;
-  series = series * r + 1.0 / 5040.0;
-  series = series * r + 1.0 / 720.0;
-  series = series * r + 1.0 / 120.0;
-  series = series * r + 1.0 / 24.0;
-  series = series * r + 1.0 / 6.0;
-  series = series * r + 0.5;
-  series = series * r + 1.0;
-  series = series * r + 1.0;
-  const uint64_t exponent = std::bit_cast<uint64_t>(shifted) << 52;  // the low bits of `shifted` are n
-  const double power = std::bit_cast<double>(std::bit_cast<uint64_t>(series) + exponent);
-  return x < -708.0 ? 0.0 : power;
-}
-
-// Values and the exponents they came from: w = exp(d), d ≤ 0, in candidate order.
-struct Weights {
-  std::vector<double> d;  // [V]
-  std::vector<double> w;  // [V]
-};
-
-// d = (x − greatest) / T. What equals the greatest has d = 0 also when both are infinite.
-template <class LogitOf>
-Weights make_weights(size_t count, double greatest, double temperature, LogitOf logit_of) {
-  Weights weights{std::vector<double>(count), std::vector<double>(count)};
-  for (size_t i = 0; i < count; ++i) {
-    const double logit = static_cast<double>(logit_of(i));
-    const double d = logit == greatest ? 0.0 : (logit - greatest) / temperature;
-    weights.d[i] = d;
-    weights.w[i] = exp_below_zero(d);
+  constexpr double kTaylor[] = {1.0 / 479001600.0,
+                                1.0 / 39916800.0,
+                                1.0 / 3628800.0,
+                                1.0 / 362880.0,
+                                1.0 / 40320.0,
+                                1.0 / 5040.0,
+                                1.0 / 720.0,
+                                1.0 / 120.0,
+                                1.0 / 24.0,
+                                1.0 / 6.0,
+                                0.5,
+                                1.0,
+                                1.0};
+  for (size_t i = 0; i < count; i += kLanes) {
+    Doubles x;
+    std::memcpy(&x, values + i, sizeof x);
+    const Words alive = x >= kLowest;
+    x = alive ? x : Doubles{} + kLowest;
+    const Doubles shifted = x * kLog2e + kRounder;
+    const Doubles n = shifted - kRounder;
+    const Doubles r = (x - n * kLn2High) - n * kLn2Low;
+    Doubles series = Doubles{} + 1.0 / 6227020800.0;
+    for (const double coefficient : kTaylor) series = series * r + coefficient;
+    Words shifted_bits, bits;
+    std::memcpy(&shifted_bits, &shifted, sizeof shifted);
+    std::memcpy(&bits, &series, sizeof series);
+    bits = (bits + (shifted_bits << 52)) & alive;  // the low bits of `shifted` are n, which goes into the exponent
+    std::memcpy(values + i, &bits, sizeof bits);
   }
-  return weights;
 }
+
+// exp(d) in candidate order for d = (x − greatest) / T, which is ≤ 0.
+class Weights {
+ public:
+  Weights() = default;
+  // What equals the greatest has d = 0 also when both are infinite. `values` must outlive this.
+  Weights(std::span<const float> values, float greatest, double temperature)
+      : values_(values),
+        greatest_(static_cast<double>(greatest)),
+        temperature_(temperature),
+        weights_((values.size() + kLanes - 1) / kLanes * kLanes) {
+    for (size_t i = 0; i < values.size(); ++i) weights_[i] = exponent(i);
+    exp_below_zero(weights_.data(), weights_.size());
+  }
+  // All of it on the first candidate.
+  static Weights make_greedy(std::span<const float> values) {
+    Weights weights;
+    weights.values_ = values;
+    weights.greatest_ = static_cast<double>(values[0]);
+    weights.weights_.assign(values.size(), 0.0);
+    weights.weights_[0] = 1.0;
+    return weights;
+  }
+  double operator[](size_t i) const { return weights_[i]; }
+  double exponent(size_t i) const {
+    const double value = static_cast<double>(values_[i]);
+    return value == greatest_ ? 0.0 : (value - greatest_) / temperature_;
+  }
+
+ private:
+  std::span<const float> values_;
+  double greatest_ = 0, temperature_ = 1;
+  std::vector<double> weights_;  // padded to whole vectors
+};
 
 struct HeadSums {
   double total = 0;         // Σ w over the head
@@ -73,8 +103,9 @@ struct HeadSums {
 HeadSums sum_head(const Weights& weights, size_t kept) {
   double total = 0, weighted = 0;
   for (size_t i = 0; i < kept; ++i) {
-    total += weights.w[i];
-    weighted += weights.w[i] == 0.0 ? 0.0 : weights.w[i] * weights.d[i];
+    const double w = weights[i];
+    total += w;
+    weighted += w == 0.0 ? 0.0 : w * weights.exponent(i);
   }
   // −Σ p log p with log p = d − log(total). A head of equal weights can come out a rounding below zero.
   const double nats = std::log(total) - weighted / total;
@@ -139,7 +170,7 @@ std::vector<float> penalise(std::span<const float> logits, const SamplerSettings
 size_t nucleus_size(const Weights& weights, size_t kept, double total, double p) {
   double sum = 0;
   for (size_t i = 0; i < kept; ++i) {
-    sum += weights.w[i];
+    sum += weights[i];
     if (sum >= p * total) return i + 1;
   }
   return kept;
@@ -147,9 +178,16 @@ size_t nucleus_size(const Weights& weights, size_t kept, double total, double p)
 
 // How many of the head have at least `share` of the first one's weight (which is 1).
 size_t count_above(const Weights& weights, size_t kept, double share) {
-  const auto begin = weights.w.begin();
-  const auto end = begin + static_cast<std::ptrdiff_t>(kept);
-  return static_cast<size_t>(std::partition_point(begin, end, [share](double w) { return w >= share; }) - begin);
+  size_t low = 0, high = kept;  // weights fall along the list
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (weights[middle] >= share) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }
 
 // The state that the stages pass on.
@@ -204,8 +242,8 @@ size_t draw(const Weights& weights, size_t kept, double total, double u) {
   double sum = 0;
   size_t last = 0;  // the last that has any probability, for a sum that rounding left below u·total
   for (size_t i = 0; i < kept; ++i) {
-    if (weights.w[i] == 0.0) continue;
-    sum += weights.w[i];
+    if (weights[i] == 0.0) continue;
+    sum += weights[i];
     last = i;
     if (sum > u * total) break;
   }
@@ -224,29 +262,26 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
   const bool penalties = has_penalties(settings);
   const std::vector<float> penalised = penalise(logits, settings, context);
   const std::vector<int32_t> ids = sort_descending(penalised);
-  const auto penalised_at = [&](size_t i) { return penalised[static_cast<size_t>(ids[i])]; };
-  const auto logit_at = [&](size_t i) { return logits[static_cast<size_t>(ids[i])]; };
-  const double greatest = static_cast<double>(penalised_at(0));
+  std::vector<float> sorted(vocab);
+  for (size_t i = 0; i < vocab; ++i) sorted[i] = penalised[static_cast<size_t>(ids[i])];
 
   // Three distributions over the sorted list; those that are the same are computed once.
-  const Weights plain = make_weights(vocab, greatest, 1.0, penalised_at);
+  const Weights plain(sorted, sorted[0], 1.0);
   const HeadSums plain_sums = sum_head(plain, vocab);
+  std::vector<float> raw;  // the logits in the same order
   Weights own_model, own_heated;
   HeadSums model_sums = plain_sums, heated_sums = plain_sums;
   if (penalties) {
-    own_model =
-        make_weights(vocab, static_cast<double>(*std::max_element(logits.begin(), logits.end())), 1.0, logit_at);
+    raw.resize(vocab);
+    for (size_t i = 0; i < vocab; ++i) raw[i] = logits[static_cast<size_t>(ids[i])];
+    own_model = Weights(raw, *std::max_element(raw.begin(), raw.end()), 1.0);
     model_sums = sum_head(own_model, vocab);
   }
-  const bool greedy = settings.temperature == 0.0f;
-  if (greedy) {
-    own_heated.d.assign(vocab, -std::numeric_limits<double>::infinity());
-    own_heated.w.assign(vocab, 0.0);
-    own_heated.d[0] = 0.0;
-    own_heated.w[0] = 1.0;
+  if (settings.temperature == 0.0f) {
+    own_heated = Weights::make_greedy(sorted);
     heated_sums = {1.0, 0.0};
   } else if (settings.temperature != 1.0f) {
-    own_heated = make_weights(vocab, greatest, static_cast<double>(settings.temperature), penalised_at);
+    own_heated = Weights(sorted, sorted[0], static_cast<double>(settings.temperature));
     heated_sums = sum_head(own_heated, vocab);
   }
   const Weights& model = penalties ? own_model : plain;
@@ -291,21 +326,18 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
   last.kind = "draw";
   last.params = {{"u", u}};
   last.kept = 1;
-  last.mass = chain.weights->w[drawn] / chain.sums.total;
+  last.mass = (*chain.weights)[drawn] / chain.sums.total;
   result.stages.push_back(std::move(last));
 
-  result.candidates.resize(vocab);
+  result.candidates.reserve(vocab);
   result.rank_of.resize(vocab);
   for (size_t i = 0; i < vocab; ++i) {
-    const bool kept = i < chain.kept;
-    result.candidates[i] = Candidate{ids[i],
-                                     logit_at(i),
-                                     penalised_at(i),
-                                     static_cast<float>(model.w[i] / model_sums.total),
-                                     static_cast<float>(heated.w[i] / heated_sums.total),
-                                     kept ? static_cast<float>(chain.weights->w[i] / chain.sums.total) : 0.0f,
-                                     -1};
-    result.rank_of[static_cast<size_t>(ids[i])] = static_cast<int32_t>(i);
+    const size_t id = static_cast<size_t>(ids[i]);
+    result.candidates.push_back({ids[i], logits[id], sorted[i], static_cast<float>(model[i] / model_sums.total),
+                                 static_cast<float>(heated[i] / heated_sums.total),
+                                 i < chain.kept ? static_cast<float>((*chain.weights)[i] / chain.sums.total) : 0.0f,
+                                 -1});
+    result.rank_of[id] = static_cast<int32_t>(i);
   }
   for (size_t stage = 1; stage < kept_after.size(); ++stage) {
     for (size_t i = kept_after[stage]; i < kept_after[stage - 1]; ++i) {
@@ -318,11 +350,8 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
 DistributionChange compare_distributions(std::span<const float> logits_before, std::span<const float> logits_after) {
   constexpr size_t kListed = 256;
   const size_t vocab = logits_before.size();
-  const auto weigh = [](std::span<const float> logits) {
-    const double greatest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
-    return make_weights(logits.size(), greatest, 1.0, [logits](size_t i) { return logits[i]; });
-  };
-  const Weights before = weigh(logits_before), after = weigh(logits_after);
+  const Weights before(logits_before, *std::max_element(logits_before.begin(), logits_before.end()), 1.0);
+  const Weights after(logits_after, *std::max_element(logits_after.begin(), logits_after.end()), 1.0);
   const HeadSums before_sums = sum_head(before, vocab), after_sums = sum_head(after, vocab);
 
   DistributionChange change;
@@ -333,10 +362,10 @@ DistributionChange compare_distributions(std::span<const float> logits_before, s
   double kl = 0;
   const double log_ratio = std::log(after_sums.total) - std::log(before_sums.total);
   for (size_t i = 0; i < vocab; ++i) {
-    const double p = before.w[i] / before_sums.total;
+    const double p = before[i] / before_sums.total;
     change.before[i] = static_cast<float>(p);
-    change.after[i] = static_cast<float>(after.w[i] / after_sums.total);
-    if (p > 0) kl += p * (before.d[i] - after.d[i] + log_ratio);
+    change.after[i] = static_cast<float>(after[i] / after_sums.total);
+    if (p > 0) kl += p * (before.exponent(i) - after.exponent(i) + log_ratio);
   }
   change.kl_nats = std::max(0.0, kl);
 
@@ -345,7 +374,7 @@ DistributionChange compare_distributions(std::span<const float> logits_before, s
   const size_t listed = std::min(vocab, kListed);
   std::partial_sort(change.order.begin(), change.order.begin() + static_cast<std::ptrdiff_t>(listed),
                     change.order.end(), [&](int32_t a, int32_t b) {
-                      const double pa = before.w[static_cast<size_t>(a)], pb = before.w[static_cast<size_t>(b)];
+                      const double pa = before[static_cast<size_t>(a)], pb = before[static_cast<size_t>(b)];
                       return pa != pb ? pa > pb : a < b;
                     });
   change.order.resize(listed);
