@@ -7,7 +7,7 @@
 #include "app/panels/stage3_shared.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
-#include "core/run/json_fields.h"
+#include "core/run/figures.h"
 
 namespace glassbox {
 
@@ -400,28 +400,8 @@ void draw_heads(FrameContext& context) {
 }
 
 nlohmann::json heads_figure(const FrameContext& context) {
-  nlohmann::json rows = nlohmann::json::array();
-  if (!context.view().heads) return rows;
-  const HeadTable& table = *context.view().heads;
-  for (int layer = 0; layer < table.layers; ++layer) {
-    for (int head = 0; head < table.heads; ++head) {
-      const HeadScores& scores = table.at(layer, head);
-      std::string badges;
-      for (const Badge badge : table.badges(layer, head)) badges += badge_letter(badge);
-      nlohmann::json row = {{"layer", layer},
-                            {"head", head},
-                            {"previous", json_number(scores.previous)},
-                            {"induction", nullptr},
-                            {"best_weight", json_number(scores.best_weight)},
-                            {"best_key", scores.best_key},
-                            {"direct_logit", nullptr},
-                            {"badges", badges}};
-      if (!std::isnan(scores.induction)) row["induction"] = json_number(scores.induction);
-      if (!std::isnan(scores.direct_logit)) row["direct_logit"] = json_number(scores.direct_logit);
-      rows.push_back(std::move(row));
-    }
-  }
-  return rows;
+  if (!context.view().heads) return nullptr;
+  return {{"heads", figure_heads(*context.view().heads)}};
 }
 
 }  // namespace

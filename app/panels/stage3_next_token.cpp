@@ -8,7 +8,6 @@
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
-#include "core/run/json_fields.h"
 
 namespace glassbox {
 
@@ -301,13 +300,7 @@ void draw_next_token(FrameContext& context) {
 nlohmann::json next_token_figure(const FrameContext& context) {
   const View& view = context.view();
   if (!view.chain || !context.model()) return nullptr;
-  nlohmann::json figure = figure_next(*view.chain, &context.model()->tokenizer(), kFigureRows);
-  if (!view.change) return figure;
-  for (nlohmann::json& candidate : figure["candidates"])
-    candidate["prob_before"] = json_number(view.change->before[candidate["id"].get<size_t>()]);
-  figure["entropy_before_bits"] = view.change->entropy_before_bits;
-  figure["kl_nats"] = view.change->kl_nats;
-  return figure;
+  return figure_next(*view.chain, &context.model()->tokenizer(), kFigureRows, view.change.get());
 }
 
 }  // namespace

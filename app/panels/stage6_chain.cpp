@@ -13,7 +13,6 @@ namespace glassbox {
 
 namespace {
 
-constexpr int kFigureRows = 256;   // of the copied figure
 constexpr int kLogitBarRows = 1000;  // the least logit among these has a bar of no length
 
 // The table as it stands in this frame.
@@ -361,7 +360,7 @@ void draw_chain(FrameContext& context) {
 nlohmann::json chain_figure(const FrameContext& context) {
   const View& view = context.view();
   if (!view.chain || !context.model()) return nullptr;
-  return figure_next(*view.chain, &context.model()->tokenizer(), kFigureRows);
+  return figure_next(*view.chain, &context.model()->tokenizer(), -1);
 }
 
 }  // namespace
