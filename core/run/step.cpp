@@ -4,9 +4,7 @@
 
 namespace glassbox {
 
-uint64_t hash_logits(std::span<const float> logits) {
-  // FNV-1a over the bits, four bytes at a time: equal hashes stand for equal bits.
-  uint64_t hash = 14695981039346656037u;
+uint64_t hash_logits(std::span<const float> logits, uint64_t hash) {
   for (const float logit : logits) {
     uint32_t bits;
     std::memcpy(&bits, &logit, sizeof(bits));

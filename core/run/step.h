@@ -22,8 +22,8 @@ struct Recipe {
 };
 
 struct StepTiming {
-  int rows = 0;          // positions computed in this step (the rest came from the cache)
-  double seconds = 0;    // of the forward calls
+  int rows = 0;        // positions computed in this step (the rest came from the cache)
+  double seconds = 0;  // of the forward calls
 };
 
 // Immutable once published.
@@ -39,6 +39,9 @@ struct Step {
   const Page* page(Tap tap, int layer, int position) const { return pages.find(tap, layer, position); }
 };
 
-uint64_t hash_logits(std::span<const float> logits);
+// FNV-1a over the bits, four bytes at a time: equal hashes stand for equal bits. To take in several vectors one after
+// the other, hand in the hash of those before.
+inline constexpr uint64_t kLogitsHashStart = 14695981039346656037u;
+uint64_t hash_logits(std::span<const float> logits, uint64_t hash = kLogitsHashStart);
 
 }  // namespace glassbox
