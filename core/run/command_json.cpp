@@ -228,7 +228,7 @@ class Reader {
   void read(const char* key, Edit& value) { read_part(key, value, edit_from_json); }
   template <class T, class Read>
   void read_part(const char* key, T& value, Read from_json) {
-    const json* part = fields_.find(key);
+    const json* part = fields_.find_object(key);
     if (!part) return;
     Result<T> result = from_json(*part);
     if (result) {

@@ -188,7 +188,12 @@ void read_version(JsonFields& fields) {
 
 // Reader of a part whose own reader reports paths that are relative to the part.
 template <class Read>
-auto read_part(JsonFields& fields, std::string_view path, const json& value, Read read) {
+auto read_part(JsonFields& fields, std::string_view path, const json& value, Read read) -> decltype(read(value)) {
+  if (!value.is_object()) {
+    Error error{ErrorKind::bad_file, "found " + describe_json(value), std::string(path), "an object", ""};
+    fields.fail(error);
+    return error;
+  }
   auto result = read(value);
   if (!result) {
     Error error = result.error();
@@ -311,11 +316,14 @@ Result<Document> document_from_json(const json& value) {
   fields.read("show_ids", document.show_ids);
   fields.read("show_bytes", document.show_bytes);
   fields.read("lesson", document.lesson);
-  const json* progress = fields.find_object("progress");
-  if (progress) {
+  if (const json* progress = fields.find_object("progress")) {
+    JsonFields lessons(*progress, "progress", ErrorKind::bad_file);
     for (const auto& item : progress->items()) {
-      document.progress[item.key()] = read_progress(item.value(), join_path("progress", item.key()), fields);
+      if (const json* made = lessons.find(item.key())) {
+        document.progress[item.key()] = read_progress(*made, join_path("progress", item.key()), fields);
+      }
     }
+    if (const Result<void> read = lessons.finish(); !read) fields.fail(read.error());
   }
   fields.read("model_path", document.model_path);
   if (const Result<void> read = fields.finish(); !read) return read.error();

@@ -216,12 +216,16 @@ const nlohmann::json* JsonFields::find_array(std::string_view key) {
 
 Result<void> JsonFields::finish() {
   if (error_) return *error_;
+  for (const auto& item : object_.items()) {
+    if (find_invalid_utf8(item.key()) == item.key().size()) continue;
+    return Error{kind_, "a key is no UTF-8", path_of(replace_invalid_utf8(item.key())), "valid UTF-8", ""};
+  }
   if (found_ == object_.size()) return {};
   for (const auto& item : object_.items()) {
     if (std::find(known_.begin(), known_.end(), item.key()) != known_.end()) continue;
     std::string expected = "one of";
     for (const std::string_view key : known_) expected.append(" \"").append(key).append("\"");
-    return Error{kind_, "the key is unknown", path_of(replace_invalid_utf8(item.key())), expected, ""};
+    return Error{kind_, "the key is unknown", path_of(item.key()), expected, ""};
   }
   return {};
 }

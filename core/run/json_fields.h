@@ -63,7 +63,7 @@ class JsonFields {
 
   void fail(std::string_view key, std::string what, std::string expected);
   void fail(Error error);  // of a reader that was called with this key's value; its `where` is complete
-  // Unknown keys are errors.
+  // Unknown keys are errors, and keys that are no UTF-8.
   Result<void> finish();
 
  private:
