@@ -1,0 +1,154 @@
+#include "app/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <new>
+
+#include "app/cli/drawing.h"
+#include "app/cli/process.h"
+#include "app/cli/verbs.h"
+
+namespace glassbox {
+namespace {
+
+// What can be said without a verb: for the window.
+struct WindowChoices {
+  std::optional<int> stage;
+  std::optional<std::string> theme;
+  std::optional<float> scale;
+};
+
+int report(const Error& error) {
+  if (!error.what.empty()) note("glassbox: " + error.message());
+  return exit_code(error.kind);
+}
+
+void add_window_options(CLI::App& app, Options& options, WindowChoices& choices) {
+  add_engine_options(app, options);
+  app.add_option_function<std::string>(
+         "-p,--prompt", [&options](const std::string& text) { options.prompt = text; },
+         "the text to begin with; - reads standard input to its end")
+      ->type_name("TEXT");
+  app.add_option_function<int>(
+         "--stage", [&choices](int stage) { choices.stage = stage; }, "the stage to begin with, 1 to 8")
+      ->check(CLI::Range(1, kStages))
+      ->type_name("N");
+  app.add_option_function<std::string>(
+         "--theme", [&choices](const std::string& theme) { choices.theme = theme; }, "dark or light")
+      ->check(CLI::IsMember({"dark", "light"}))
+      ->type_name("NAME");
+  app.add_option_function<float>(
+         "--scale", [&choices](float scale) { choices.scale = scale; }, "size of everything, 0.8 to 2.5")
+      ->check(CLI::Range(kMinScale, kMaxScale))
+      ->type_name("X");
+  app.add_option_function<std::string>(
+         "--open", [&options](const std::string& path) { options.document = path; }, "a saved document to open")
+      ->type_name("FILE");
+  app.add_flag("--fresh", options.fresh, "do not begin where the last session ended");
+}
+
+Result<int> open_window(const Options& options, const WindowChoices& choices) {
+  if (!has_display()) {
+    return Error{
+        ErrorKind::failed, "There is no display, so the window cannot open.",
+        "neither DISPLAY nor WAYLAND_DISPLAY is set", "",
+        "Run glassbox in a desktop session, over ssh -X, or in a virtual display (Xvfb, VNC). In the terminal: "
+        "glassbox look; a picture of the window: glassbox shot"};
+  }
+  const Drawing* drawing = find_drawing();
+  if (!drawing) return no_drawing_error();
+  if (const Result<std::shared_ptr<Ops>> ops = make_ops(options); !ops) return ops.error();
+  WindowOptions window;
+  if (const Result<std::string> model = find_model_file(options); model)
+    window.model_path = *model;
+  else
+    window.model_error = model.error();
+  if (options.prompt) {
+    Result<std::string> text = read_text(options);
+    if (!text) return text.error();
+    window.text = text.take();
+  }
+  window.open = options.document;
+  window.stage = choices.stage;
+  if (choices.theme) window.theme = *choices.theme == "light" ? ThemeKind::light : ThemeKind::dark;
+  window.scale = choices.scale;
+  window.threads = options.threads;
+  window.precision = precision_of(options);
+  window.restore = !options.fresh;
+  return drawing->window(window);
+}
+
+// A word where a verb should stand is told apart from a wrong option.
+std::optional<Error> find_wrong_verb(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  const std::string_view word = argv[1];
+  std::string names;
+  for (const Verb& verb : all_verbs()) {
+    if (word == verb.name) return std::nullopt;
+    names += (names.empty() ? "" : " ") + std::string(verb.name);
+  }
+  return Error{ErrorKind::usage, "There is no verb \"" + std::string(word) + "\".", "", "one of: " + names,
+               "glassbox --help"};
+}
+
+int run_verb(const Verb& verb, const Options& options, Output& out) {
+  catch_signals();
+  CliContext context{options, out};
+  Result<void> result;
+  try {
+    result = verb.run(context);
+  } catch (const std::bad_alloc&) {
+    result = Error{ErrorKind::failed, "There is not enough memory for this.", "", "", "Use a shorter text."};
+  } catch (const std::exception& error) {
+    result = Error{ErrorKind::failed, std::string("Something went wrong: ") + error.what(), "", "",
+                   "This is a fault of Glassbox; please report it."};
+  }
+  const Result<void> written = out.flush();
+  if (!result) return report(result.error());
+  return written ? 0 : report(written.error());
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv) {
+  Options options;
+  WindowChoices choices;
+  Output out;
+  CLI::App app("See a language model think. Without a verb the window opens; each verb has its own --help.",
+               "glassbox");
+  app.set_version_flag("--version", std::string("glassbox ") + GLASSBOX_VERSION);
+  app.require_subcommand(0, 1);
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 bad file, 130 cancelled.\n"
+      "Environment: GLASSBOX_MODEL (the model without -m), GLASSBOX_CPU (portable, avx2, avx512), NO_COLOR.");
+  add_window_options(app, options, choices);
+  for (const Verb& verb : all_verbs()) verb.add_options(*app.add_subcommand(verb.name, verb.help), options);
+
+  if (const std::optional<Error> wrong = find_wrong_verb(argc, argv)) return report(*wrong);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    out.write(app.help());
+    const Result<void> written = out.flush();
+    return written ? 0 : report(written.error());
+  } catch (const CLI::CallForVersion& version) {
+    out.line(version.what());
+    const Result<void> written = out.flush();
+    return written ? 0 : report(written.error());
+  } catch (const CLI::ParseError& error) {
+    const std::vector<CLI::App*> chosen = app.get_subcommands();
+    return report({ErrorKind::usage, error.what(), "", "",
+                   "glassbox " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help"});
+  }
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  if (chosen.empty()) {
+    const Result<int> code = open_window(options, choices);
+    return code ? *code : report(code.error());
+  }
+  const auto verbs = all_verbs();
+  const auto verb = std::find_if(verbs.begin(), verbs.end(),
+                                 [&](const Verb& candidate) { return chosen.front()->get_name() == candidate.name; });
+  return run_verb(*verb, options, out);
+}
+
+}  // namespace glassbox

@@ -1,0 +1,146 @@
+// glassbox generate: continues the text, token by token.
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "app/cli/process.h"
+#include "app/cli/verbs.h"
+#include "app/widgets/numbers.h"
+#include "core/run/figures.h"
+#include "core/run/json_fields.h"
+#include "core/run/random.h"
+#include "core/text/detokenizer.h"
+
+namespace glassbox {
+namespace {
+
+constexpr int kMaxTokens = 10'000'000;  // beyond any context
+
+void add_options(CLI::App& verb, Options& options) {
+  add_engine_options(verb, options);
+  add_text_options(verb, options);
+  verb.add_option("-n,--tokens", options.tokens, "how many tokens; -1: until the text or the context ends (64)")
+      ->check(CLI::Range(-1, kMaxTokens))
+      ->type_name("N");
+  add_sampler_options(verb, options);
+  verb.add_flag("--ignore-eos", options.ignore_eos, "go on after a token that ends the text");
+  add_edit_option(verb, options);
+  add_json_option(verb, options);
+}
+
+struct Generation {
+  std::vector<int32_t> prompt, ids;
+  std::string text;    // of `ids`, without the token that ended it
+  std::string finish;  // "end": a token that ends the text; "length": -n tokens; "context": the model's is full
+  double prefill_seconds = 0, decode_seconds = 0;
+  int decode_tokens = 0;  // forward calls after the prompt's
+  uint64_t logits_hash = 0;
+};
+
+// `sink` takes the text as it comes, whole characters only; false stops.
+Result<Generation> generate(SessionStore& sessions, std::vector<int32_t> prompt, const std::vector<Edit>& edits,
+                            const SamplerSettings& sampler, const Options& options,
+                            const std::function<bool(const std::string&)>& sink) {
+  const Model& model = sessions.model();
+  const Tokenizer& tokenizer = model.tokenizer();
+  Generation result;
+  result.prompt = std::move(prompt);
+  Detokenizer detokenizer(tokenizer);
+  StepRequest request{result.prompt, edits, precision_of(options), {}};
+  const auto emit = [&](const std::string& part) {
+    result.text += part;
+    return part.empty() || sink(part);
+  };
+  while (true) {
+    const bool first = result.ids.empty();
+    Result<std::shared_ptr<const Step>> step = Error{};
+    if (first) {
+      Progress progress("reading the prompt");
+      step = sessions.run(request, [&progress](double done) { return progress(done); });
+    } else {
+      step = sessions.run(request, [](double) { return !interrupted(); });
+    }
+    if (!step) return step.error();
+    const StepTiming& timing = (*step)->timing;
+    (first ? result.prefill_seconds : result.decode_seconds) += timing.seconds;
+    if (!first) ++result.decode_tokens;
+    result.logits_hash = first ? (*step)->logits_hash : hash_logits((*step)->logits, result.logits_hash);
+
+    const int made = static_cast<int>(result.ids.size());
+    if (options.tokens >= 0 && made >= options.tokens) {
+      result.finish = "length";
+      break;
+    }
+    const double u = draw_uniform(options.seed, 0, request.tokens.size());
+    const int32_t token = run_chain((*step)->logits, sampler, request.tokens, u).drawn;
+    result.ids.push_back(token);
+    if (tokenizer.is_end(token) && !options.ignore_eos) {
+      result.finish = "end";
+      break;
+    }
+    if (!emit(detokenizer.push(token))) break;
+    if (options.tokens >= 0 && made + 1 >= options.tokens) {
+      result.finish = "length";
+      break;
+    }
+    if (static_cast<int>(request.tokens.size()) >= model.config().context) {
+      result.finish = "context";
+      break;
+    }
+    request.tokens.push_back(token);
+  }
+  emit(detokenizer.flush());
+  return result;
+}
+
+Result<void> run(CliContext& context) {
+  const Options& options = context.options;
+  const Result<SamplerSettings> sampler = sampler_of(options);
+  if (!sampler) return sampler.error();
+  Result<LoadedEngine> engine = load_engine(options);
+  if (!engine) return engine.error();
+  const Model& model = *engine->model;
+  const Result<std::vector<Edit>> edits = edits_of(options, model.config());
+  if (!edits) return edits.error();
+  Result<std::vector<int32_t>> prompt = read_tokens(options, model);
+  if (!prompt) return prompt.error();
+
+  Output& out = context.out;
+  const auto stream = [&](const std::string& part) {
+    if (options.json) return true;
+    out.write(part);
+    return out.flush().ok();
+  };
+  const Result<Generation> result = generate(*engine->sessions, prompt.take(), *edits, *sampler, options, stream);
+  if (!result) {
+    if (!options.json) out.line();
+    return result.error();
+  }
+  const auto prefilled = static_cast<int64_t>(result->prompt.size());
+  if (options.json) {
+    out.json({{"prompt_ids", result->prompt},
+              {"ids", result->ids},
+              {"text", result->text},
+              {"finish", result->finish},
+              {"timing",
+               {{"load_s", engine->load_seconds},
+                {"prefill_tokens", prefilled},
+                {"prefill_s", result->prefill_seconds},
+                {"decode_tokens", result->decode_tokens},
+                {"decode_s", result->decode_seconds}}},
+              {"logits_hash", json_hash(result->logits_hash)}});
+    return {};
+  }
+  out.line();
+  const auto rate = [](double count, double seconds) { return format_rate(seconds > 0 ? count / seconds : 0); };
+  note("[" + plural(static_cast<int64_t>(result->ids.size()), "token") + ", finish: " + result->finish + " · prefill " +
+       plural(prefilled, "token") + ", " + rate(static_cast<double>(prefilled), result->prefill_seconds) +
+       " · decode " + rate(result->decode_tokens, result->decode_seconds) + " · logits " +
+       json_hash(result->logits_hash).get<std::string>() + "]");
+  return {};
+}
+
+}  // namespace
+
+const Verb kGenerateVerb = {"generate", "continue the text; it streams as it comes", add_options, run};
+
+}  // namespace glassbox

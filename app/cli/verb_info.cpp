@@ -1,0 +1,116 @@
+// glassbox info: what the model file and the program are.
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "app/cli/verbs.h"
+#include "app/widgets/numbers.h"
+#include "core/run/json_fields.h"
+
+namespace glassbox {
+namespace {
+
+void add_options(CLI::App& verb, Options& options) {
+  add_engine_options(verb, options);
+  add_json_option(verb, options);
+}
+
+nlohmann::json layer_json(const LayerConfig& layer) {
+  return {{"heads", layer.heads},
+          {"kv_heads", layer.kv_heads},
+          {"head_dim", layer.head_dim},
+          {"ff", layer.ff},
+          {"norm", layer.norm == NormKind::rms ? "rms" : "layer"},
+          {"norm_eps", json_number(layer.norm_eps)},
+          {"activation", layer.activation == Activation::silu ? "silu" : "gelu_tanh"},
+          {"gated", layer.gated},
+          {"rope", layer.rope},
+          {"attention_scale", json_number(layer.attention_scale)},
+          {"soft_cap", json_number(layer.soft_cap)},
+          {"window", layer.window}};
+}
+
+nlohmann::json token_or_null(const Tokenizer& tokenizer, int32_t id) {
+  if (id < 0) return nullptr;
+  return {{"id", id}, {"text", tokenizer.text_of(id)}};
+}
+
+nlohmann::json info_json(const Model& model, const std::string& kernel_path) {
+  const ModelConfig& config = model.config();
+  const Tokenizer& tokenizer = model.tokenizer();
+  std::map<std::string, int> types;
+  for (const GgufTensor& tensor : model.file().tensors()) ++types[std::string(dtype_info(tensor.view.dtype).name)];
+  nlohmann::json end_ids = nlohmann::json::array();
+  for (const int32_t id : tokenizer.end_ids()) end_ids.push_back(token_or_null(tokenizer, id));
+  const ChatTemplate* chat = model.chat_template();
+  return {{"path", model.path()},
+          {"name", model.name()},
+          {"architecture", config.architecture},
+          {"format", model.format()},
+          {"gguf_version", model.file().version()},
+          {"file_bytes", model.file_bytes()},
+          {"weight_bytes", model.weight_bytes()},
+          {"parameters", model.parameter_count()},
+          {"model_hash", json_hash(model.hash())},
+          {"tensors", types},
+          {"layers", config.layer_count()},
+          {"width", config.width},
+          {"vocab", config.vocab},
+          {"context", config.context},
+          {"learned_positions", config.learned_positions},
+          {"tied_head", config.tied_head},
+          {"layer", layer_json(config.layers.front())},
+          {"tokenizer",
+           {{"pre", tokenizer.pre_name()},
+            {"vocab", tokenizer.vocab_size()},
+            {"merges", tokenizer.merge_count()},
+            {"adds_bos", tokenizer.adds_bos()},
+            {"bos", token_or_null(tokenizer, tokenizer.bos_id())},
+            {"eos", token_or_null(tokenizer, tokenizer.eos_id())},
+            {"end", std::move(end_ids)}}},
+          {"chat_template", chat ? nlohmann::json(chat->name()) : nlohmann::json(nullptr)},
+          {"chat_template_error", chat ? nlohmann::json(nullptr) : nlohmann::json(model.chat_template_error())},
+          {"kernel_path", kernel_path},
+          {"version", GLASSBOX_VERSION}};
+}
+
+Result<void> run(CliContext& context) {
+  Result<std::shared_ptr<Ops>> ops = make_ops(context.options);
+  if (!ops) return ops.error();
+  Result<std::shared_ptr<const Model>> loaded = load_model(context.options);
+  if (!loaded) return loaded.error();
+  const Model& model = **loaded;
+  const nlohmann::json info = info_json(model, (*ops)->description());
+  if (context.options.json) {
+    context.out.json(info);
+    return {};
+  }
+  const ModelConfig& config = model.config();
+  const LayerConfig& layer = config.layers.front();
+  const auto row = [&](const std::string& name, const std::string& value) {
+    context.out.line(name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + value);
+  };
+  std::string tensors;
+  for (const auto& [type, count] : info["tensors"].items())
+    tensors += (tensors.empty() ? "" : ", ") + std::to_string(count.get<int>()) + " × " + type;
+  row("model", model.name().empty() ? "(the file gives no name)" : model.name());
+  row("file", model.path() + "  (" + format_bytes(model.file_bytes()) + ", GGUF v" +
+                  std::to_string(model.file().version()) + ")");
+  row("architecture", config.architecture + ", " + format_count(model.parameter_count()) + " parameters");
+  row("weights", model.format() + " (" + tensors + ")");
+  row("shape", "L " + std::to_string(config.layer_count()) + " layers · C " + std::to_string(config.width) + " · H " +
+                   std::to_string(layer.heads) + " heads · G " + std::to_string(layer.kv_heads) + " kv heads · D " +
+                   std::to_string(layer.head_dim) + " · F " + std::to_string(layer.ff));
+  row("context", plural(config.context, "token"));
+  row("vocabulary", plural(config.vocab, "token") + ", byte-level BPE \"" + std::string(model.tokenizer().pre_name()) +
+                        "\", " + plural(static_cast<int64_t>(model.tokenizer().merge_count()), "merge"));
+  row("chat template",
+      model.chat_template() ? std::string(model.chat_template()->name()) : "none: " + model.chat_template_error());
+  row("computes on", (*ops)->description());
+  return {};
+}
+
+}  // namespace
+
+const Verb kInfoVerb = {"info", "what the model file holds", add_options, run};
+
+}  // namespace glassbox
