@@ -84,7 +84,7 @@ struct RowState {
 void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid, int row, int shown) {
   const Theme& theme = context.theme;
   ImDrawList* draw = ImGui::GetWindowDrawList();
-  const RowState state{row == shown, row > shown, row == merges.steps() && merges.steps() > 0, row > shown ? 0.32f : 1.0f};
+  const RowState state{row == shown, row > shown, row == merges.steps(), row > shown ? 0.32f : 1.0f};
   const float top = std::round(grid.top(row)), bottom = top + grid.box;
 
   const ImU32 label = with_alpha(theme.dim, state.alpha);
@@ -93,8 +93,11 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   } else {
     const MergeStep& step = merges.merges->steps[static_cast<size_t>(row - 1)];
     draw_text(draw, theme.small, {grid.origin.x, middle_of(theme.small, top, bottom)}, label, "rank");
-    draw_text(draw, theme.mono_small, {grid.origin.x + theme.px(32), middle_of(theme.mono_small, top, bottom)},
-              state.current ? theme.accent : with_alpha(theme.text, state.alpha), format_count(step.merge.rank));
+    // Right-aligned, so that one sees at a glance how the ranks rise.
+    const std::string rank = format_count(step.merge.rank);
+    draw_text(draw, theme.mono_small,
+              {grid.origin.x + grid.label - theme.px(14) - text_size(theme.mono_small, rank).x, middle_of(theme.mono_small, top, bottom)},
+              state.current ? theme.accent : with_alpha(theme.text, state.alpha), rank);
   }
 
   const std::vector<Symbol>& symbols = merges.symbols_after(row);

@@ -60,6 +60,9 @@ void draw_rows(FrameContext& context, const PieceMerges& merges, const PanelBody
   draw_text(body.draw, theme.small, body.min, theme.dim, "pair");
   draw_text(body.draw, theme.small, {body.min.x + column, body.min.y}, theme.dim, "rank, lowest wins");
   const int count = static_cast<int>(race.pairs.size());
+  float rank_width = 0;  // ranks end in one line
+  for (const Merge& pair : race.pairs)
+    if (pair.rank >= 0) rank_width = std::max(rank_width, text_size(theme.mono_bold, format_count(pair.rank)).x);
   const float seen_top = body.draw->GetClipRectMin().y, seen_bottom = body.draw->GetClipRectMax().y;
   const float start = body.min.y + head;
   for (int i = std::max(0, static_cast<int>((seen_top - start) / pitch)); i < count; ++i) {
@@ -78,8 +81,9 @@ void draw_rows(FrameContext& context, const PieceMerges& merges, const PanelBody
     x += draw_part(body.draw, theme, fit_text(theme.mono, token_text(theme, tokenizer, left.id), room), {x, y}, part) + theme.px(3);
     draw_part(body.draw, theme, fit_text(theme.mono, token_text(theme, tokenizer, right.id), room), {x, y}, part);
     const std::string rank = pair.rank < 0 ? "— not a merge" : format_count(pair.rank);
-    const TextStyle& style = wins ? theme.mono_bold : pair.rank < 0 ? theme.mono_small : theme.mono;
-    draw_text(body.draw, style, {body.min.x + column, middle_of(style, min.y, max.y)},
+    const TextStyle& style = wins ? theme.mono_bold : theme.mono;
+    const float indent = pair.rank < 0 ? 0 : rank_width - text_size(style, rank).x;
+    draw_text(body.draw, style, {body.min.x + column + indent, middle_of(style, min.y, max.y)},
               wins ? theme.accent : pair.rank < 0 ? theme.dim : theme.text, rank);
     if (answer.hovered) draw_pair_card(context, left, right, pair, wins, equal);
     value_menu(context, id.c_str(), pair.rank < 0 ? std::string() : std::to_string(pair.rank));

@@ -94,7 +94,7 @@ void draw_pieces(FrameContext& context) {
   version = mix_version(version, static_cast<uint64_t>(theme.scale * 1000));
   const auto layout = context.memo.get<PiecesLayout>("stage 1 pieces", version,
                                                      [&] { return make_layout(context, *trace, body.size.x); });
-  const float height = theme.px(28), pitch = height + theme.px(6);
+  const float height = theme.px(26), pitch = height + theme.px(6);
   const float seen_top = body.draw->GetClipRectMin().y - body.min.y, seen_bottom = body.draw->GetClipRectMax().y - body.min.y;
   const int first_line = std::max(0, static_cast<int>(seen_top / pitch));
   const auto begin = std::partition_point(layout->places.begin(), layout->places.end(),

@@ -37,9 +37,9 @@ struct LineMetrics {
   float chip, id, bytes, bracket, gap;  // heights
   explicit LineMetrics(const FrameContext& context)
       : chip(context.theme.px(34)),
-        id(context.document().show_ids ? context.theme.px(18) : 0),
+        id(context.document().show_ids ? context.theme.px(17) : 0),
         bytes(context.document().show_bytes ? context.theme.px(16) : 0),
-        bracket(context.theme.px(32)),
+        bracket(context.theme.px(30)),
         gap(context.theme.px(14)) {}
   float labels() const { return id + bytes; }
 };
@@ -259,13 +259,15 @@ void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout
   }
 }
 
-// Scrolls to the selected token when another one was selected, so that a choice made elsewhere is seen here.
+// Scrolls to the selected token when another one was selected (or typed), so that a choice made elsewhere is seen here.
 void follow_selection(const FrameContext& context, const TextTrace& trace, const TokensLayout& layout) {
   ImGuiStorage* storage = ImGui::GetStateStorage();
   const ImGuiID key = ImGui::GetID("followed position");
   const int position = context.document().shown_position();
-  if (storage->GetInt(key, -1) == position || position < 0 || position >= static_cast<int>(trace.tokens.size())) return;
+  const int followed = storage->GetInt(key, -1);
+  if (followed == position || position < 0 || position >= static_cast<int>(trace.tokens.size())) return;
   storage->SetInt(key, position);
+  if (followed < 0) return;  // the panel has just been opened: it begins at its top
   const LineMetrics metrics(context);
   const TokenLine& line = layout.lines[static_cast<size_t>(layout.cells[static_cast<size_t>(position)].place.line)];
   const float top = line.top, bottom = line.top + metrics.chip + metrics.labels() + metrics.bracket;
@@ -300,8 +302,8 @@ void draw_tokens(FrameContext& context) {
 
 nlohmann::json tokens_figure(const FrameContext& context) {
   const std::shared_ptr<const TextTrace> trace = shown_trace(context);
-  if (!trace) return {{"tokens", nlohmann::json::array()}};
-  return {{"tokens", tokens_json(context.model()->tokenizer(), *trace)}};
+  if (!trace) return nlohmann::json::object();
+  return {{"tokens", tokens_json(context.model()->tokenizer(), *trace)}, {"missing_bytes", trace->dropped}};
 }
 
 }  // namespace

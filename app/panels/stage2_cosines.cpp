@@ -76,8 +76,9 @@ void draw_labels(const FrameContext& context, int length, float cell, float line
 void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelBody& body, float bottom, float low) {
   const Theme& theme = context.theme;
   const Blocks blocks(matrix);
-  const TextStyle& style = theme.mono_small;
-  const float label_most = std::min(theme.px(112), body.size.x * 0.28f), line = theme.px(15);
+  // Few tokens have room for larger labels.
+  const TextStyle& style = matrix.length <= 16 ? theme.mono : theme.mono_small;
+  const float label_most = std::min(theme.px(112), body.size.x * 0.28f), line = std::ceil(style.size * 1.25f);
   float label = 0;
   for (int i = 0; i < std::min(matrix.length, 256); ++i) label = std::max(label, text_size(style, view_token(context, i)).x);
   label = std::ceil(std::min(label, label_most));
@@ -90,7 +91,7 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
     return;
   }
   Figure figure;
-  figure.cell = std::min(room / static_cast<float>(matrix.length), theme.px(40));
+  figure.cell = std::min(room / static_cast<float>(matrix.length), theme.px(56));
   if (figure.cell > 2) figure.cell = std::floor(figure.cell);
   figure.side = figure.cell * static_cast<float>(matrix.length);
   figure.min = {std::round(body.min.x + label + theme.px(8)), std::round(body.min.y + head)};
@@ -105,7 +106,7 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   };
   map.map = &theme.probability_map;
   map.low = low, map.high = 1;
-  map.numbers = blocks.block == 1, map.numbers_from = -1;
+  map.numbers = blocks.block == 1 && figure.cell >= theme.px(30), map.numbers_from = -1;
   const HeatmapHit hit = draw_heatmap(theme, context.textures, map, figure.min, {figure.side, figure.side});
   std::pair<int, int> cell{-1, -1};
   if (hit.row >= 0) {

@@ -146,7 +146,7 @@ void draw_embedding_row(FrameContext& context) {
     }
     if (model) {
       const std::vector<std::string> names = vector_layer_names(model->config());
-      const int chosen = header.dropdown("layer", "layer: ", layer + 1, names, "the embedding table's row, or the residual stream after a layer");
+      const int chosen = header.dropdown("layer", layer < 0 ? "layer: " : "", layer + 1, names, "the embedding table's row, or the residual stream after a layer");
       if (chosen >= 0 && chosen - 1 != layer) context.run(cmd::SetVectorLayer{chosen - 1});
     }
     if (vector) {

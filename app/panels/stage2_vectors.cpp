@@ -78,8 +78,9 @@ int view_position(const FrameContext& context) {
 }
 
 std::string embedding_table_name(const Model& model) {
-  return "token_embd, " + format_count(model.config().vocab) + " × " + format_count(model.config().width) + ", " +
-         std::string(dtype_info(model.weights().embedding.dtype).name);
+  std::string type(dtype_info(model.weights().embedding.dtype).name);
+  std::transform(type.begin(), type.end(), type.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  return "token_embd, " + format_count(model.config().vocab) + " × " + format_count(model.config().width) + ", " + type;
 }
 
 void card_cosine(const Theme& theme, double dot, double first_norm, double second_norm) {
