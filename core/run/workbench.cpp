@@ -142,8 +142,8 @@ struct Workbench::Impl {
   std::string model_key;  // so that results of an older model are not taken
 };
 
-Workbench::Workbench(WorkbenchOptions options)
-    : impl_(std::make_unique<Impl>(std::move(options))), document_(make_document()) {
+Workbench::Workbench(WorkbenchOptions options, Document document)
+    : impl_(std::make_unique<Impl>(std::move(options))), document_(std::move(document)) {
   impl_->analysis = std::make_unique<AnalysisThread>([bell = impl_->bell] { bell->ring(); });
 }
 

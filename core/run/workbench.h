@@ -47,7 +47,8 @@ struct Needs {
 
 class Workbench {
  public:
-  explicit Workbench(WorkbenchOptions options);
+  // Begins with `document`, with nothing to undo.
+  explicit Workbench(WorkbenchOptions options, Document document = make_document());
   ~Workbench();
 
   // The model. Loading runs on a thread of its own; a failure leaves the model in use and sets load_error().
