@@ -245,6 +245,20 @@ struct ModelLoader {
   }
 };
 
+namespace {
+
+// A person knows a model by its file: the name without its ending and without the type that is shown beside it.
+// (`general.name` is what its trainers called a run: "Smollm2 135M 8k Lc100K Mix1 Ep2".)
+std::string display_name(const std::string& path, std::string_view format) {
+  const size_t slash = path.find_last_of('/');
+  std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  if (name.ends_with(format) && name.size() > format.size() + 1) name.resize(name.size() - format.size() - 1);
+  return name;
+}
+
+}  // namespace
+
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadProgress& progress) {
   Result<Gguf> opened = Gguf::load(path);
   if (!opened) return opened.error();
@@ -278,9 +292,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   if (const Result<void> done = loader.load(progress); !done) return done.error();
   model->hash_ = file.content_hash();
 
-  const size_t slash = path.find_last_of('/');
-  model->name_ = path.substr(slash == std::string::npos ? 0 : slash + 1);
-  if (const auto name = file.find_string("general.name"); name && *name) model->name_ = std::string(**name);
+  model->name_ = display_name(path, model->format_);
   Result<ChatTemplate> chat = ChatTemplate::make_from_gguf(file, *model->tokenizer_);
   if (chat) {
     model->chat_template_ = chat.take();

@@ -48,7 +48,7 @@ class Model {
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadProgress& progress = {});
 
   const std::string& path() const { return path_; }
-  const std::string& name() const { return name_; }      // as the file calls itself, e.g. "SmolLM2 135M Instruct"
+  const std::string& name() const { return name_; }      // of the file, e.g. "SmolLM2-135M-Instruct"
   const std::string& format() const { return format_; }  // most frequent weight type, e.g. "Q4_1"
   uint64_t hash() const { return hash_; }
   size_t file_bytes() const { return file_bytes_; }
