@@ -26,12 +26,13 @@ struct AttentionKernels {
     } else {
       all_scores<float>(t);
     }
-    if (t.soft_cap <= 0.0f) return;
-    const F cap = S::set1(t.soft_cap);
+    const F scale = S::set1(t.scale), cap = S::set1(t.soft_cap);
     for (int i = 0; i < t.queries; ++i) {
       float* s = t.weights[i];  // whole registers: the row has room, and nobody reads past its length
       for (int64_t j = t.first_block * kChunk; j < t.lengths[i]; j += S::kLanes) {
-        S::store(s + j, S::mul(cap, VectorMath<S>::tanh(S::div(S::load(s + j), cap))));
+        F score = S::mul(S::load(s + j), scale);
+        if (t.soft_cap > 0.0f) score = S::mul(cap, VectorMath<S>::tanh(S::div(score, cap)));
+        S::store(s + j, score);
       }
     }
   }
@@ -115,41 +116,53 @@ struct AttentionKernels {
       const T* keys = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         const int64_t end = t.lengths[first + Q - 1] - block * kChunk;
-        const int count = static_cast<int>(end < kChunk ? end : kChunk);
-        for (int j = 0; j < count; j += 4) four_scores<Q>(t, keys, first, j, count, block * kChunk + j);
+        if (end > 0) block_scores<Q>(t, keys, first, static_cast<int>(end < kChunk ? end : kChunk), block * kChunk);
       });
     }
   }
 
-  // Q queries times keys j … j + 3 of a block; past `count` the last key stands in.
+  // Q queries times the first `count` keys of a block, four at a time; past `count` the last key stands in.
   template <int Q, class T>
-  static void four_scores(const AttentionTile& t, const T* keys, int first, int j, int count, int64_t place) {
-    const T* key[4];
-    for (int i = 0; i < 4; ++i) key[i] = keys + static_cast<int64_t>(j + i < count ? j + i : count - 1) * t.head_dim;
-    F acc[Q][4];
+  static void block_scores(const AttentionTile& t, const T* keys, int first, int count, int64_t place) {
+    const float* query[Q];
+    float* out[Q];
     for (int q = 0; q < Q; ++q) {
-      for (int i = 0; i < 4; ++i) acc[q][i] = S::zero();
+      query[q] = t.query[first + q];
+      out[q] = t.weights[first + q] + place;
     }
-    int d = 0;
-    for (; d + S::kLanes <= t.head_dim; d += S::kLanes) {
-      F k[4];
-      for (int i = 0; i < 4; ++i) k[i] = load(key[i] + d);
+    const int whole = t.head_dim - t.head_dim % S::kLanes, rest = t.head_dim - whole;
+    for (int j = 0; j < count; j += 4) {
+      const T* key[4];
+      for (int i = 0; i < 4; ++i) key[i] = keys + static_cast<int64_t>(j + i < count ? j + i : count - 1) * t.head_dim;
+      F acc[Q][4];
+#pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) {
-        const F value = S::load(t.query[first + q] + d);
-        for (int i = 0; i < 4; ++i) acc[q][i] = S::fma(value, k[i], acc[q][i]);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) acc[q][i] = S::zero();
       }
-    }
-    const int rest = t.head_dim - d;
-    if (rest > 0) {
-      for (int i = 0; i < 4; ++i) {
-        const F k = load_partial(key[i] + d, rest);
-        for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load_partial(t.query[first + q] + d, rest), k, acc[q][i]);
+      for (int d = 0; d < whole; d += S::kLanes) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+          const F k = load(key[i] + d);
+#pragma GCC unroll 8
+          for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load(query[q] + d), k, acc[q][i]);
+        }
       }
-    }
-    for (int q = 0; q < Q; ++q) {
-      float* out = t.weights[first + q] + place;
-      S::sum4(acc[q], out);
-      for (int i = 0; i < 4; ++i) out[i] *= t.scale;
+      if (rest > 0) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+          const F k = load_partial(key[i] + whole, rest);
+#pragma GCC unroll 8
+          for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load_partial(query[q] + whole, rest), k, acc[q][i]);
+        }
+      }
+      if constexpr (Q == 4) {
+        float* const four[4] = {out[0] + j, out[1] + j, out[2] + j, out[3] + j};
+        S::sum16(acc, four);
+      } else {
+#pragma GCC unroll 4
+        for (int q = 0; q < Q; ++q) S::sum4(acc[q], out[q] + j);
+      }
     }
   }
 
@@ -162,48 +175,64 @@ struct AttentionKernels {
         if (t.lengths[first + Q - 1] <= block * kChunk) return;
         constexpr int kSlab = S::kTileSlab * S::kLanes;
         int d = 0;
-        for (; d + kSlab <= t.head_dim; d += kSlab)
-          mix_slab<Q, S::kTileSlab>(t, values + d, first, block, d, S::kLanes);
-        for (; d + S::kLanes <= t.head_dim; d += S::kLanes) mix_slab<Q, 1>(t, values + d, first, block, d, S::kLanes);
-        if (d < t.head_dim) mix_slab<Q, 1>(t, values + d, first, block, d, t.head_dim - d);
+        for (; d + kSlab <= t.head_dim; d += kSlab) {
+          mix_slab<Q, S::kTileSlab>(t, first, block, d, [=](int j, int v) {
+            return load(values + static_cast<int64_t>(j) * t.head_dim + d + v * S::kLanes);
+          });
+        }
+        for (; d + S::kLanes <= t.head_dim; d += S::kLanes) {
+          mix_slab<Q, 1>(t, first, block, d,
+                         [=](int j, int) { return load(values + static_cast<int64_t>(j) * t.head_dim + d); });
+        }
+        if (d == t.head_dim) return;
+        mix_slab<Q, 1>(t, first, block, d, [=](int j, int) {
+          return load_partial(values + static_cast<int64_t>(j) * t.head_dim + d, t.head_dim - d);
+        });
       });
     }
   }
 
-  // out[d …] += Σ_j weight_j · value_j[d …] over the keys of one block, for Q queries and V registers of the values.
-  template <int Q, int V, class T>
-  static void mix_slab(const AttentionTile& t, const T* values, int first, int64_t block, int d, int lanes) {
+  // out[d …] += Σ_j weight_j · value_j[d …] over the keys of one block, for Q queries and V registers of the values;
+  // value(j, v) is register v of key j.
+  template <int Q, int V, class Value>
+  static void mix_slab(const AttentionTile& t, int first, int64_t block, int d, const Value& value) {
+    const float* weight[Q];
+    int count[Q];  // keys of this block that each query sees
     F acc[Q][V];
-    for (int q = 0; q < Q; ++q) {
-      for (int v = 0; v < V; ++v) acc[q][v] = S::zero();
-    }
-    int count[Q];
     for (int q = 0; q < Q; ++q) {
       const int64_t left = t.lengths[first + q] - block * kChunk;
       count[q] = static_cast<int>(left < 0 ? 0 : left < kChunk ? left : kChunk);
+      weight[q] = t.weights[first + q] + block * kChunk;
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) acc[q][v] = S::zero();
     }
-    const bool whole = lanes == S::kLanes;
-    const auto add_key = [&](int j, bool all) {
-      F value[V];
+    int j = 0;
+    for (; j < count[0]; ++j) {
+#pragma GCC unroll 8
       for (int v = 0; v < V; ++v) {
-        const T* p = values + static_cast<int64_t>(j) * t.head_dim + v * S::kLanes;
-        value[v] = whole ? load(p) : load_partial(p, lanes);
+        const F x = value(j, v);
+#pragma GCC unroll 8
+        for (int q = 0; q < Q; ++q) acc[q][v] = S::fma(S::set1(weight[q][j]), x, acc[q][v]);
       }
+    }
+    for (; j < count[Q - 1]; ++j) {  // keys that only the later of the queries see
+#pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) {
-        if (!all && j >= count[q]) continue;
-        const F weight = S::set1(t.weights[first + q][block * kChunk + j]);
-        for (int v = 0; v < V; ++v) acc[q][v] = S::fma(weight, value[v], acc[q][v]);
+        if (j >= count[q]) continue;
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) acc[q][v] = S::fma(S::set1(weight[q][j]), value(j, v), acc[q][v]);
       }
-    };
-    for (int j = 0; j < count[0]; ++j) add_key(j, true);
-    for (int j = count[0]; j < count[Q - 1]; ++j) add_key(j, false);
+    }
+#pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 8
       for (int v = 0; v < V; ++v) {
         float* out = t.out[first + q] + d + v * S::kLanes;
-        if (whole) {
+        const int room = t.head_dim - d - v * S::kLanes;
+        if (room >= S::kLanes) {
           S::store(out, S::add(S::load(out), acc[q][v]));
         } else {
-          S::store_partial(out, lanes, S::add(S::load_partial(out, lanes), acc[q][v]));
+          S::store_partial(out, room, S::add(S::load_partial(out, room), acc[q][v]));
         }
       }
     }

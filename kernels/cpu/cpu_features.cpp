@@ -2,6 +2,10 @@
 
 #include <cstdlib>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "kernels/cpu/cpu_ops.h"
 
 namespace glassbox {
@@ -9,10 +13,13 @@ namespace cpu {
 namespace {
 
 #if defined(__x86_64__)
+bool has_f16c() {  // not every compiler's __builtin_cpu_supports knows its name
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
 const KernelTable* avx2_if_runs() {
-  const bool runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-                    __builtin_cpu_supports("bmi2");
-  return runs ? avx2_kernels() : nullptr;
+  const bool runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return runs && has_f16c() ? avx2_kernels() : nullptr;
 }
 const KernelTable* avx512_if_runs() {
   const bool runs = avx2_if_runs() != nullptr && __builtin_cpu_supports("avx512f") &&

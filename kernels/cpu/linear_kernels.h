@@ -203,9 +203,11 @@ struct LinearKernels {
     const int64_t blocks = t.columns / 32, padded = t.quantised.block_stride;
     const int8_t* values = t.quantised.values + r * t.quantised.value_stride;
     const float* x_scales = t.quantised.scales + r * padded;
-    F acc[W][X];
-    for (int i = 0; i < W; ++i) {
-      for (int j = 0; j < X; ++j) acc[i][j] = S::zero();
+    F acc[X][W];
+#pragma GCC unroll 4
+    for (int j = 0; j < X; ++j) {
+#pragma GCC unroll 4
+      for (int i = 0; i < W; ++i) acc[j][i] = S::zero();
     }
     const auto add_step = [&](int64_t step, int count) {
       Bytes x0[X], x1[X];
@@ -233,13 +235,13 @@ struct LinearKernels {
           for (int j = 0; j < X; ++j) {
             const F d0 = S::to_float(S::template dot<kBias>(w0, x0[j], c0[j]));
             const F d1 = S::to_float(S::template dot<kBias>(w1, x1[j], c1[j]));
-            acc[i][j] = S::fma(d0, S::mul(s0, x_scale[j]), acc[i][j]);
-            acc[i][j] = S::fma(d1, S::mul(s1, x_scale[j]), acc[i][j]);
+            acc[j][i] = S::fma(d0, S::mul(s0, x_scale[j]), acc[j][i]);
+            acc[j][i] = S::fma(d1, S::mul(s1, x_scale[j]), acc[j][i]);
           }
         } else {
           for (int j = 0; j < X; ++j) {
             const F d = S::to_float(S::template dot<kBias>(w0, w1, x0[j], x1[j], c0[j]));
-            acc[i][j] = S::fma(d, S::mul(s0, x_scale[j]), acc[i][j]);
+            acc[j][i] = S::fma(d, S::mul(s0, x_scale[j]), acc[j][i]);
           }
         }
       }
@@ -253,7 +255,7 @@ struct LinearKernels {
         for (int j = 0; j < X; ++j) {
           const F sum = S::load(sums + j * padded + b);
           for (int i = 0; i < W; ++i) {
-            acc[i][j] = S::fma(S::load(base + 3 * padded * i + 2 * padded + b), sum, acc[i][j]);
+            acc[j][i] = S::fma(S::load(base + 3 * padded * i + 2 * padded + b), sum, acc[j][i]);
           }
         }
       }
@@ -262,18 +264,22 @@ struct LinearKernels {
   }
 
   template <int W, int X>
-  static void write_sums(const F (&acc)[W][X], const LinearTile& t, int64_t n, int64_t r) {
+  static void write_sums(const F (&acc)[X][W], const LinearTile& t, int64_t n, int64_t r) {
+    float* out[X];
+    for (int j = 0; j < X; ++j) out[j] = t.out + (r + j) * t.out_stride + n;
+    if constexpr (W == 4 && X == 4) {
+      S::sum16(acc, out);
+    } else if constexpr (W == 4) {
+#pragma GCC unroll 4
+      for (int j = 0; j < X; ++j) S::sum4(acc[j], out[j]);
+    } else {
+      for (int j = 0; j < X; ++j) {
+        for (int i = 0; i < W; ++i) out[j][i] = S::sum(acc[j][i]);
+      }
+    }
+    if (t.bias == nullptr) return;
     for (int j = 0; j < X; ++j) {
-      float* out = t.out + (r + j) * t.out_stride + n;
-      if constexpr (W == 4) {
-        const F column[4] = {acc[0][j], acc[1][j], acc[2][j], acc[3][j]};
-        S::sum4(column, out);
-      } else {
-        for (int i = 0; i < W; ++i) out[i] = S::sum(acc[i][j]);
-      }
-      if (t.bias != nullptr) {
-        for (int i = 0; i < W; ++i) out[i] += t.bias[n + i];
-      }
+      for (int i = 0; i < W; ++i) out[j][i] += t.bias[n + i];
     }
   }
 
@@ -323,9 +329,11 @@ struct LinearKernels {
   template <int W, int X, class Source>
   static void float_products(const Source& source, int64_t n, const LinearTile& t, int64_t r) {
     const float* x = t.x + r * t.columns;
-    F acc[W][X];
-    for (int i = 0; i < W; ++i) {
-      for (int j = 0; j < X; ++j) acc[i][j] = S::zero();
+    F acc[X][W];
+#pragma GCC unroll 4
+    for (int j = 0; j < X; ++j) {
+#pragma GCC unroll 4
+      for (int i = 0; i < W; ++i) acc[j][i] = S::zero();
     }
     int64_t k = 0;
     for (; k + S::kLanes <= t.columns; k += S::kLanes) {
@@ -333,7 +341,7 @@ struct LinearKernels {
       for (int j = 0; j < X; ++j) xv[j] = S::load(x + j * t.columns + k);
       for (int i = 0; i < W; ++i) {
         const F w = source.load(n + i, k);
-        for (int j = 0; j < X; ++j) acc[i][j] = S::fma(w, xv[j], acc[i][j]);
+        for (int j = 0; j < X; ++j) acc[j][i] = S::fma(w, xv[j], acc[j][i]);
       }
     }
     const int rest = static_cast<int>(t.columns - k);
@@ -341,7 +349,7 @@ struct LinearKernels {
       for (int i = 0; i < W; ++i) {
         const F w = source.load_partial(n + i, k, rest);
         for (int j = 0; j < X; ++j) {
-          acc[i][j] = S::fma(w, S::load_partial(x + j * t.columns + k, rest), acc[i][j]);
+          acc[j][i] = S::fma(w, S::load_partial(x + j * t.columns + k, rest), acc[j][i]);
         }
       }
     }

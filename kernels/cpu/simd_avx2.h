@@ -58,8 +58,19 @@ struct Avx2 : Avx2Blocks<Avx2> {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
   }
 
-  static float sum(F v) { return Avx2::sum_lanes(v); }
-  static void sum4(const F (&v)[4], float* out) { Avx2::sum_lanes4(v, out); }
+  static float sum(F v) {
+    const __m256 pairs = _mm256_hadd_ps(v, v);
+    const __m256 fours = _mm256_hadd_ps(pairs, pairs);
+    return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
+  }
+  // Four sums with the additions of sum in the same order.
+  static void sum4(const F (&v)[4], float* out) {
+    const __m256 fours = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
+  }
+  static void sum16(const F (&v)[4][4], float* const (&out)[4]) {
+    for (int i = 0; i < 4; ++i) sum4(v[i], out[i]);
+  }
   static float max_lane(F v) { return Avx2::max_lanes(v); }
 
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }

@@ -61,14 +61,33 @@ struct Avx512 : Avx2Blocks<Avx512> {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
 
+  // Halves are added again and again: 16 lanes, 8, 4, 2, 1. Several sums share the registers of each level.
   static float sum(F v) {
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    return sum_lanes(half);
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
   static void sum4(const F (&v)[4], float* out) {
-    __m256 half[4];
-    for (int i = 0; i < 4; ++i) half[i] = _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
-    sum_lanes4(half, out);
+    const F four = fold_to_fours(v);
+    const F two = add(four, _mm512_permute_ps(four, 0x4E));
+    const F one = add(two, _mm512_permute_ps(two, 0xB1));
+    const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, one)));
+  }
+  static void sum16(const F (&v)[4][4], float* const (&out)[4]) {
+    F four[4];
+    for (int i = 0; i < 4; ++i) {
+      const F column[4] = {v[0][i], v[1][i], v[2][i], v[3][i]};
+      four[i] = fold_to_fours(column);
+    }
+    const F two01 = add(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xEE));
+    const F two23 = add(_mm512_shuffle_ps(four[2], four[3], 0x44), _mm512_shuffle_ps(four[2], four[3], 0xEE));
+    const F one = add(_mm512_shuffle_ps(two01, two23, 0x88), _mm512_shuffle_ps(two01, two23, 0xDD));
+    _mm_storeu_ps(out[0], _mm512_castps512_ps128(one));
+    _mm_storeu_ps(out[1], _mm512_extractf32x4_ps(one, 1));
+    _mm_storeu_ps(out[2], _mm512_extractf32x4_ps(one, 2));
+    _mm_storeu_ps(out[3], _mm512_extractf32x4_ps(one, 3));
   }
   static float max_lane(F v) {
     return max_lanes(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
@@ -122,6 +141,12 @@ struct Avx512 : Avx2Blocks<Avx512> {
 
  private:
   static Mask first(int n) { return static_cast<Mask>((1u << n) - 1u); }
+  // Each of four registers down to four lanes, side by side.
+  static F fold_to_fours(const F (&v)[4]) {
+    const F eight01 = add(_mm512_shuffle_f32x4(v[0], v[1], 0x44), _mm512_shuffle_f32x4(v[0], v[1], 0xEE));
+    const F eight23 = add(_mm512_shuffle_f32x4(v[2], v[3], 0x44), _mm512_shuffle_f32x4(v[2], v[3], 0xEE));
+    return add(_mm512_shuffle_f32x4(eight01, eight23, 0x88), _mm512_shuffle_f32x4(eight01, eight23, 0xDD));
+  }
   static F widen_bf16(__m256i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
 };
 

@@ -41,16 +41,6 @@ struct Avx2Blocks {
   }
   static Block times16(Block v) { return _mm256_slli_epi16(v, 4); }  // precondition: every byte < 16
 
-  static float sum_lanes(__m256 v) {
-    const __m256 pairs = _mm256_hadd_ps(v, v);
-    const __m256 fours = _mm256_hadd_ps(pairs, pairs);
-    return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
-  }
-  // Four sums with the additions of sum_lanes in the same order.
-  static void sum_lanes4(const __m256 (&v)[4], float* out) {
-    const __m256 fours = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
-  }
   static float max_lanes(__m256 v) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));

@@ -1,9 +1,8 @@
-// The small wrapper that every kernel of this backend is written in, and its plain C++ version, which runs anywhere.
-// simd_avx2.h and simd_avx512.h are the same list of functions over registers. Kernels are templates over the wrapper's
-// type: one text, and functions of their own for each instruction set.
+// The small wrapper that every kernel of this backend is written in, and its portable version, in the vector types that
+// GCC and Clang have for every processor. simd_avx2.h and simd_avx512.h are the same list of functions over registers.
+// Kernels are templates over the wrapper's type: one text, and functions of their own for each instruction set.
 #pragma once
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,108 +13,91 @@ namespace glassbox::cpu {
 
 struct Portable {
   static constexpr const char* kName = "portable";
-  static constexpr int kLanes = 8;
-  static constexpr int kStepBlocks = 2;   // quantised blocks of 32 in a pair of Bytes
+  static constexpr int kLanes = 4;
+  static constexpr int kStepBlocks = 1;   // quantised blocks of 32 in a pair of Bytes
   static constexpr int kTileWeights = 2;  // weight rows and rows of x that one pass of a product works on
   static constexpr int kTileRows = 2;
   static constexpr int kTileSlab = 4;  // registers of a value vector that attention sums at a time
 
-  struct F {  // kLanes floats
-    float v[kLanes];
-  };
-  struct I {  // kLanes 32-bit integers
-    int32_t v[kLanes];
-  };
-  struct Block {  // the 32 quants of one block, unsigned
+  using F = float __attribute__((vector_size(16)));    // kLanes floats
+  using I = int32_t __attribute__((vector_size(16)));  // kLanes integers
+  struct Block {                                       // the 32 quants of one block, unsigned
     uint8_t v[32];
   };
   struct Bytes {  // 16 quants of each of kStepBlocks blocks
-    uint8_t v[32];
+    uint8_t v[16];
   };
 
   // ---- floats. `partial`: the first n < kLanes lanes; a load puts 0 in the others.
-  static F zero() { return set1(0.0f); }
-  static F set1(float value) {
-    return each([&](int) { return value; });
-  }
+  static F zero() { return F{}; }
+  static F set1(float value) { return F{value, value, value, value}; }
   static F load(const float* p) {
-    return each([&](int i) { return p[i]; });
+    F a;
+    memcpy(&a, p, sizeof a);
+    return a;
   }
   static F load_partial(const float* p, int n) {
     return each([&](int i) { return i < n ? p[i] : 0.0f; });
   }
-  static void store(float* p, F a) { store_partial(p, kLanes, a); }
+  static void store(float* p, F a) { memcpy(p, &a, sizeof a); }
   static void store_partial(float* p, int n, F a) {
-    for (int i = 0; i < n; ++i) p[i] = a.v[i];
+    for (int i = 0; i < n; ++i) p[i] = a[i];
   }
   static F load(const uint16_t* p, F16Tag) {
-    return each([&](int i) { return f16_to_f32(p[i]); });
+    return each([&](int i) { return f16(p[i]); });
   }
   static F load_partial(const uint16_t* p, int n, F16Tag) {
-    return each([&](int i) { return i < n ? f16_to_f32(p[i]) : 0.0f; });
+    return each([&](int i) { return i < n ? f16(p[i]) : 0.0f; });
   }
   static F load(const uint16_t* p, Bf16Tag) {
-    return each([&](int i) { return bf16_to_f32(p[i]); });
+    return each([&](int i) { return bits_to_float(static_cast<uint32_t>(p[i]) << 16); });
   }
   static F load_partial(const uint16_t* p, int n, Bf16Tag) {
-    return each([&](int i) { return i < n ? bf16_to_f32(p[i]) : 0.0f; });
+    return each([&](int i) { return i < n ? bits_to_float(static_cast<uint32_t>(p[i]) << 16) : 0.0f; });
   }
   static void store_f16(uint16_t* p, F a) { store_f16_partial(p, kLanes, a); }
   static void store_f16_partial(uint16_t* p, int n, F a) {
-    for (int i = 0; i < n; ++i) p[i] = f32_to_f16(a.v[i]);
+    for (int i = 0; i < n; ++i) p[i] = f32_to_f16(a[i]);
   }
-  static float f16(uint16_t bits) { return f16_to_f32(bits); }
+  // f16_to_f32 without branches, so that a compiler can do several at once. With its exponent in the place of a
+  // float's, a half is 2⁻¹¹² of what it should be, subnormal or not.
+  static float f16(uint16_t bits) {
+    const float magnitude = bits_to_float((bits & 0x7FFFu) << 13) * 0x1p112f;
+    const uint32_t special = (bits & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0u;  // infinite or no number
+    return bits_to_float(float_to_bits(magnitude) | special | (bits & 0x8000u) << 16);
+  }
 
-  static F add(F a, F b) {
-    return each([&](int i) { return a.v[i] + b.v[i]; });
-  }
-  static F sub(F a, F b) {
-    return each([&](int i) { return a.v[i] - b.v[i]; });
-  }
-  static F mul(F a, F b) {
-    return each([&](int i) { return a.v[i] * b.v[i]; });
-  }
-  static F div(F a, F b) {
-    return each([&](int i) { return a.v[i] / b.v[i]; });
-  }
-  static F fma(F a, F b, F c) {  // a·b + c; fused where there is an instruction for it
-    return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
-  }
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F div(F a, F b) { return a / b; }
+  static F fma(F a, F b, F c) { return a * b + c; }  // fused where there is an instruction for it
   // Where one of the two is no number the result is the second one.
-  static F max(F a, F b) {
-    return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
-  }
-  static F min(F a, F b) {
-    return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
-  }
-  static F abs(F a) {
-    return each([&](int i) { return fabsf(a.v[i]); });
-  }
-  static F copy_sign(F magnitude, F sign) {  // precondition: magnitude ≥ 0
-    return each([&](int i) { return copysignf(magnitude.v[i], sign.v[i]); });
-  }
-  static F round(F a) {  // to the nearest integer, ties to even
-    return each([&](int i) { return nearbyintf(a.v[i]); });
-  }
-  static F pow2(F n) {  // 2ⁿ for integers −126 ≤ n ≤ 127
-    return each([&](int i) {
-      if (!(n.v[i] >= -126.0f && n.v[i] <= 127.0f)) return n.v[i];  // no number: hand it on
-      const uint32_t bits = static_cast<uint32_t>(static_cast<int>(n.v[i]) + 127) << 23;
-      float power;
-      memcpy(&power, &bits, sizeof power);
-      return power;
-    });
+  static F max(F a, F b) { return a > b ? a : b; }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static F abs(F a) { return a < 0 ? -a : a; }
+  static F copy_sign(F magnitude, F sign) { return sign < 0 ? -magnitude : magnitude; }  // precondition: magnitude ≥ 0
+  static F round(F a) { return (a + kRounder) - kRounder; }  // to the nearest integer, ties to even; |a| < 2²²
+  static F pow2(F n) {  // 2ⁿ for integers −126 ≤ n ≤ 127, anything for no number
+    const F low = {-126, -126, -126, -126};
+    const I exponent = __builtin_convertvector(n >= low ? n : low, I) + 127;
+    const I bits = exponent << 23;
+    F power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
   }
 
-  // Sums of the lanes, in one order: sum4 gives the bits of four sums.
-  static float sum(F a) { return ((a.v[0] + a.v[1]) + (a.v[2] + a.v[3])) + ((a.v[4] + a.v[5]) + (a.v[6] + a.v[7])); }
+  // Sums of the lanes, in one order: sum4 and sum16 give the bits of single ones.
+  static float sum(F a) { return (a[0] + a[1]) + (a[2] + a[3]); }
   static void sum4(const F (&a)[4], float* out) {
     for (int i = 0; i < 4; ++i) out[i] = sum(a[i]);
   }
+  static void sum16(const F (&a)[4][4], float* const (&out)[4]) {
+    for (int i = 0; i < 4; ++i) sum4(a[i], out[i]);
+  }
   static float max_lane(F a) {
-    float largest = a.v[0];
-    for (int i = 1; i < kLanes; ++i) largest = a.v[i] > largest ? a.v[i] : largest;
-    return largest;
+    const float low = a[0] > a[1] ? a[0] : a[1], high = a[2] > a[3] ? a[2] : a[3];
+    return low > high ? low : high;
   }
 
   // ---- quantised blocks
@@ -146,14 +128,10 @@ struct Portable {
   // The step of a product: the first halves of kStepBlocks blocks side by side, and their second halves. So four
   // products land in each 32-bit lane, and four lanes in a row belong to one block.
   static void join(const Block* block, Bytes& first_halves, Bytes& second_halves) {
-    for (int i = 0; i < 32; ++i) {
-      first_halves.v[i] = block[i / 16].v[i % 16];
-      second_halves.v[i] = block[i / 16].v[16 + i % 16];
-    }
+    memcpy(first_halves.v, block->v, 16);
+    memcpy(second_halves.v, block->v + 16, 16);
   }
-  static F expand(const float* p) {  // each of kStepBlocks scales into the four lanes of its block
-    return each([&](int i) { return p[i / 4]; });
-  }
+  static F expand(const float* p) { return set1(*p); }  // each of kStepBlocks scales into the four lanes of its block
   static Bytes load_bytes(const void* p) {
     Bytes b;
     memcpy(b.v, p, sizeof b.v);
@@ -161,48 +139,73 @@ struct Portable {
   }
   static void store_bytes(void* p, Bytes b) { memcpy(p, b.v, sizeof b.v); }
 
-  // dot = Σ (w − kBias)·x over the four bytes of each lane, exactly; w unsigned, x signed, over one pair of Bytes or
+  // dot = Σ (w − kBias)·x over four bytes for each lane, exactly; w unsigned, x signed, over one pair of Bytes or
   // two. `correction` is what a bias needs that depends on x alone, so that it is made once for several weight rows.
   template <int kBias>
   static I correction(Bytes) {
-    return {};
+    return I{};
   }
   template <int kBias>
   static I correction(Bytes, Bytes) {
-    return {};
+    return I{};
   }
   template <int kBias>
   static I dot(Bytes w, Bytes x, I correction) {
+    using Unsigned = uint8_t __attribute__((vector_size(8)));
+    using Signed = int8_t __attribute__((vector_size(8)));
+    using Products = int16_t __attribute__((vector_size(16)));
     I sum = correction;
-    for (int i = 0; i < 32; ++i) sum.v[i / 4] += (w.v[i] - kBias) * static_cast<int8_t>(x.v[i]);
+    for (int i = 0; i < 16; i += 8) {
+      Unsigned a;
+      Signed b;
+      memcpy(&a, w.v + i, sizeof a);
+      memcpy(&b, x.v + i, sizeof b);
+      // At most 255 · 127. Two neighbours share a lane: the low one is sign-extended by shifts.
+      const Products products =
+          (__builtin_convertvector(a, Products) - int16_t{kBias}) * __builtin_convertvector(b, Products);
+      I pairs;
+      memcpy(&pairs, &products, sizeof pairs);
+      sum += (pairs << 16 >> 16) + (pairs >> 16);
+    }
     return sum;
   }
   template <int kBias>
   static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I correction) {
     return dot<kBias>(w1, x1, dot<kBias>(w0, x0, correction));
   }
-  static F to_float(I a) {
-    return each([&](int i) { return static_cast<float>(a.v[i]); });
-  }
+  static F to_float(I a) { return __builtin_convertvector(a, F); }
   // out[i] = x[i] · inverse rounded to the nearest integer, for 16 values; returns their sum.
   static int quantise16(const float* x, float inverse, int8_t* out) {
     int sum = 0;
     for (int i = 0; i < 16; ++i) {
-      const float scaled = nearbyintf(x[i] * inverse);
+      const float scaled = (x[i] * inverse + kRounder) - kRounder;
       out[i] = static_cast<int8_t>(scaled > 127.0f ? 127.0f : scaled >= -128.0f ? scaled : -128.0f);
       sum += out[i];
     }
     return sum;
   }
   static void widen(Block a, F out[32 / kLanes]) {  // the 32 quants as floats
-    for (int i = 0; i < 32; ++i) out[i / kLanes].v[i % kLanes] = static_cast<float>(a.v[i]);
+    for (int i = 0; i < 32; ++i) out[i / kLanes][i % kLanes] = static_cast<float>(a.v[i]);
   }
 
  private:
+  // 1.5 · 2²³: beside it the floats lie 1 apart, so that adding it rounds.
+  static constexpr float kRounder = 12582912.0f;
+
+  static float bits_to_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+  static uint32_t float_to_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+  }
   template <class Value>
   static F each(Value value) {
     F result;
-    for (int i = 0; i < kLanes; ++i) result.v[i] = value(i);
+    for (int i = 0; i < kLanes; ++i) result[i] = value(i);
     return result;
   }
   template <class Value>
