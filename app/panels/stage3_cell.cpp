@@ -6,6 +6,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -129,8 +130,8 @@ void draw_strips(FrameContext& context, const HeadReader& reader, const OpenedCe
     draw_strip(draw, theme, strips[i], corner, {width, high}, lit);
     const TextStyle& style = theme.bold;
     const float middle = corner.y + high / 2;
-    draw_text(draw, style, {min.x, middle - text_size(style, strips[i].name).y}, i == 2 ? theme.text : strips[i].positive, strips[i].name);
-    draw_text(draw, theme.mono_small, {min.x, middle + theme.px(1)}, theme.dim, "±" + format_value(static_cast<double>(strips[i].limit), 3));
+    draw_text(draw, style, {min.x, middle - text_height(style) * 0.95f}, i == 2 ? theme.text : strips[i].positive, strips[i].name);
+    draw_text(draw, theme.mono_small, {min.x, middle + theme.px(2)}, theme.dim, "±" + format_value(static_cast<double>(strips[i].limit), 3));
   }
   draw_axis(draw, theme, {left, min.y + 3 * high + theme.px(3)}, width, dimensions);
 
@@ -140,7 +141,7 @@ void draw_strips(FrameContext& context, const HeadReader& reader, const OpenedCe
   float x = min.x;
   const float y = min.y + size.y - theme.px(18);
   const auto put = [&](const TextStyle& style, ImU32 colour, std::string_view text) {
-    draw_text(draw, style, {x, y + (style.font == theme.mono.font ? theme.px(1) : 0.0f)}, colour, text);
+    draw_text(draw, style, {x, y + theme.px(9) - text_height(style) / 2}, colour, text);
     x += text_size(style, text).x;
   };
   const float total = text_size(theme.body, start + ", gives  of the sum.").x + text_size(theme.mono, name + value).x;
@@ -169,10 +170,10 @@ void draw_boxes(FrameContext& context, const HeadReader& reader, const OpenedCel
     const ImVec2 from(min.x + static_cast<float>(i) * (box + gap), min.y), to(from.x + box, from.y + height);
     draw->AddRectFilled(from, to, theme.raised, theme.px(Theme::kRounding));
     draw->AddRect(from, to, boxes[i].edge, theme.px(Theme::kRounding), 0, theme.hairline());
-    draw_text(draw, theme.small, {from.x + theme.px(9), from.y + theme.px(7)}, theme.dim, boxes[i].name);
+    draw_text(draw, theme.small, {from.x + theme.px(9), from.y + theme.px(16) - text_height(theme.small) / 2}, theme.dim, boxes[i].name);
     TextStyle style = theme.mono;
-    style.size = theme.px(16);
-    draw_text(draw, style, {from.x + theme.px(9), from.y + theme.px(27)}, boxes[i].colour, fit_text(style, boxes[i].value, box - theme.px(14)));
+    style.size = theme.mono.size * 8 / 7;
+    draw_text(draw, style, {from.x + theme.px(9), from.y + theme.px(37) - text_height(style) / 2}, boxes[i].colour, fit_text(style, boxes[i].value, box - theme.px(14)));
     ImGui::SetCursorScreenPos(from);
     ImGui::PushID(static_cast<int>(i));
     ImGui::InvisibleButton("box", {box, height});
@@ -264,23 +265,45 @@ void draw_value_line(FrameContext& context, const HeadReader& reader, const Open
   const int32_t token = view.tokens[static_cast<size_t>(opened.key)];
   const float logit = cell_logit(*context.model(), *view.step, reader.head().layer, reader.head().head, opened.query, opened.key, token);
   const std::string name = shown_token(context, opened.key);
-  const std::string value = std::isnan(logit) ? std::string(kNoValue) : format_fixed(static_cast<double>(logit), 2);
+  const std::string value = std::isnan(logit) ? std::string(kNoValue)
+                            : std::abs(logit) < 0.01f ? format_value(static_cast<double>(logit), 2)
+                                                      : format_fixed(static_cast<double>(logit), 2);
+  struct Part {
+    const TextStyle* style;
+    ImU32 colour;
+    std::string text;
+    float down;  // pixels below the line, for the index
+  };
+  const float a = opened.numbers->weight;
+  const std::string weight = a >= 0.9995f ? "1.000" : a < 0.0005f ? format_probability(static_cast<double>(a)) : format_fixed(static_cast<double>(a), 3).substr(1);
+  const auto parts_in = [&](const TextStyle& words, const TextStyle& numbers) {
+    return std::array<Part, 6>{{{&numbers, theme.attention, weight, 0},
+                                {&words, theme.text, " × ", 0},
+                                {&theme.bold, theme.value, "v", 0},
+                                {&words, theme.text, " × W", 0},
+                                {&theme.small, theme.text, "O", theme.px(4)},
+                                {&words, theme.text, " → logit ", 0}}};
+  };
+  const auto width_of = [&](const std::array<Part, 6>& parts) {
+    float sum = 0;
+    for (const Part& part : parts) sum += text_size(*part.style, part.text).x;
+    return sum;
+  };
+  const float room = size.x - theme.px(28);
+  const auto fits = [&](const TextStyle& words, const TextStyle& numbers) {
+    return width_of(parts_in(words, numbers)) + text_size(numbers, name).x + text_size(numbers, value).x <= room;
+  };
+  const bool wide = fits(theme.body, theme.mono);
+  const TextStyle& numbers = wide ? theme.mono : theme.mono_small;
   const float middle = min.y + size.y / 2;
   float x = min.x + theme.px(10);
-  const auto put = [&](const TextStyle& style, ImU32 colour, std::string_view text, float down = 0) {
-    draw_visible_text(draw, style, {x, middle - text_size(style, text).y / 2 + down}, colour, text);
-    x += text_size(style, text).x;
-  };
-  put(theme.mono, theme.attention, opened.numbers ? format_fixed(static_cast<double>(opened.numbers->weight), 3).substr(opened.numbers->weight < 1 ? 1 : 0) : kNoValue);
-  put(theme.body, theme.text, " × ");
-  put(theme.bold, theme.value, "v");
-  put(theme.body, theme.text, " × W");
-  put(theme.small, theme.text, "O", theme.px(4));
-  put(theme.body, theme.text, " → logit ");
-  const float value_width = text_size(theme.mono, value).x;
-  const std::string fitted = fit_text(theme.mono, name, min.x + size.x - theme.px(10) - value_width - theme.px(8) - x);
-  put(theme.mono, theme.text, fitted);
-  draw_text(draw, theme.mono, {min.x + size.x - theme.px(10) - value_width, middle - text_size(theme.mono, value).y / 2},
+  for (const Part& part : parts_in(wide ? theme.body : theme.small, numbers)) {
+    draw_text(draw, *part.style, {x, middle - text_height(*part.style) / 2 + part.down}, part.colour, part.text);
+    x += text_size(*part.style, part.text).x;
+  }
+  const float value_width = text_size(numbers, value).x, right = min.x + size.x - theme.px(10);
+  draw_visible_text(draw, numbers, {x, middle - text_height(numbers) / 2}, theme.text, fit_text(numbers, name, right - value_width - theme.px(8) - x));
+  draw_text(draw, numbers, {right - value_width, middle - text_height(numbers) / 2},
             std::isnan(logit) ? theme.dim : logit < 0 ? theme.error : theme.logits, value);
   ImGui::SetCursorScreenPos(min);
   ImGui::InvisibleButton("value", size);
@@ -312,7 +335,7 @@ void draw_side(FrameContext& context, const HeadReader& reader, const OpenedCell
   float y = min.y + theme.px(62);
   const std::span<const float> scores = reader.scores(opened.query);
   std::string caption = "scores of this row, " + scale_text(reader.layer()) + " → softmax";
-  if (static_cast<float>(scores.size()) > size.x / 2) caption = "row of " + format_count(static_cast<int64_t>(scores.size())) + " keys; a bar is the greatest of its keys";
+  if (static_cast<float>(scores.size()) > size.x / 2) caption = format_count(static_cast<int64_t>(scores.size())) + " keys, pooled: bars are the greatest";
   draw_text(draw, theme.small, {min.x, y}, theme.dim, fit_text(theme.small, caption, size.x));
   y += theme.px(22);
   const float foot = theme.px(36) + theme.px(8) + theme.px(20);

@@ -5,6 +5,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -14,7 +15,9 @@ namespace glassbox {
 namespace {
 
 constexpr std::array<Badge, 4> kBadges = {Badge::previous, Badge::induction, Badge::name_mover, Badge::suppressor};
-constexpr float kSmallestThumbnail = 14, kGreatestThumbnail = 64;  // pixels at 100 %, the gap included
+// Pixels, the gap included. The smallest is one of the screen's: a picture of 14 pixels is read at any scale of the text.
+constexpr float kSmallestThumbnail = 14;
+constexpr float kGreatestThumbnail = 64;  // at 100 %
 
 std::string_view badge_name(Badge badge) {
   switch (badge) {
@@ -124,7 +127,7 @@ void draw_power_sign(ImDrawList* draw, const Theme& theme, ImVec2 centre, float 
 }
 
 void draw_badges(ImDrawList* draw, const Theme& theme, const std::vector<Badge>& badges, ImVec2 min, ImVec2 inner) {
-  const float side = std::min(theme.px(13), inner.y * 0.62f);
+  const float side = std::min(theme.px(13), std::max(11.0f, inner.y * 0.62f));
   float right = min.x + inner.x;
   for (const Badge badge : badges) {
     if (right - side < min.x) break;
@@ -132,10 +135,9 @@ void draw_badges(ImDrawList* draw, const Theme& theme, const std::vector<Badge>&
     draw->AddRectFilled(from, to, theme.raised, theme.px(2));
     draw->AddRect(from, to, theme.line, theme.px(2), 0, theme.hairline());
     TextStyle style = theme.small_bold;
-    style.size = std::min(theme.px(11), side * 0.9f);
+    style.size = std::min(theme.small_bold.size * 11 / 13, side);
     const std::string letter(1, badge_letter(badge));
-    const ImVec2 extent = text_size(style, letter);
-    draw_text(draw, style, {(from.x + to.x - extent.x) / 2, (from.y + to.y - extent.y) / 2}, theme.text, letter);
+    draw_text(draw, style, {(from.x + to.x - text_size(style, letter).x) / 2, (from.y + to.y - text_height(style)) / 2}, theme.text, letter);
     right -= side + theme.px(1);
   }
 }
@@ -231,7 +233,7 @@ void draw_head_item(FrameContext& context, ImDrawList* draw, const Thumbnails& t
   }
   bool switched = false;
   const float corner = std::min(theme.px(15), inner.y * 0.66f);
-  if ((hovered || off) && inner.x >= theme.px(20)) {
+  if ((hovered || off) && inner.x >= 16) {
     const ImVec2 from(max.x - corner, max.y - corner);
     ImGui::SetCursorScreenPos(from);
     switched = ImGui::InvisibleButton("switch", {corner, corner});
@@ -264,12 +266,29 @@ int label_stride(float cell, float room) {
   return 64;
 }
 
-void draw_legend(FrameContext& context, ImDrawList* draw, ImVec2 min, float width) {
+// The badges' letters with their names; in a narrow panel the names stand on hover only.
+struct Legend {
+  bool names = true;
+  int lines = 1;
+};
+
+Legend lay_out_legend(const Theme& theme, float width) {
+  Legend legend;
+  float x = 0;
+  for (const Badge badge : kBadges) {
+    const float total = text_size(theme.small_bold, "N").x + theme.px(4) + text_size(theme.small, badge_name(badge)).x;
+    if (x > 0 && x + total > width) x = 0, ++legend.lines;
+    x += total + theme.px(12);
+  }
+  return legend.lines > 2 ? Legend{false, 1} : legend;
+}
+
+void draw_legend(FrameContext& context, ImDrawList* draw, const Legend& legend, ImVec2 min, float width) {
   const Theme& theme = context.theme;
   float x = min.x, y = min.y;
   for (const Badge badge : kBadges) {
     const std::string letter(1, badge_letter(badge));
-    const std::string_view name = badge_name(badge);
+    const std::string_view name = legend.names ? badge_name(badge) : std::string_view();
     const float letter_width = text_size(theme.small_bold, letter).x + theme.px(4);
     const float total = letter_width + text_size(theme.small, name).x;
     if (x > min.x && x + total > min.x + width) x = min.x, y += theme.px(18);
@@ -284,24 +303,16 @@ void draw_legend(FrameContext& context, ImDrawList* draw, ImVec2 min, float widt
   }
 }
 
-float legend_height(const Theme& theme, float width) {
-  float x = 0, lines = 1;
-  for (const Badge badge : kBadges) {
-    const float total = text_size(theme.small_bold, "N").x + theme.px(4) + text_size(theme.small, badge_name(badge)).x;
-    if (x > 0 && x + total > width) x = 0, lines += 1;
-    x += total + theme.px(12);
-  }
-  return lines * theme.px(18);
-}
-
 void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& thumbnails) {
   const Theme& theme = context.theme;
   Grid grid;
   grid.layers = thumbnails.layers, grid.heads = thumbnails.heads, grid.gap = theme.px(2);
   const float left = std::max(text_size(theme.mono, std::to_string(grid.layers - 1)).x, text_size(theme.small, "layer").x) + theme.px(9);
-  const float top = theme.px(20), legend = legend_height(theme, body.size.x), foot = legend + theme.px(8);
+  const float top = theme.px(20), foot_gap = theme.px(8);
+  const Legend badges = lay_out_legend(theme, body.size.x);
+  const float legend = static_cast<float>(badges.lines) * theme.px(18), foot = legend + foot_gap;
   const ImVec2 area(body.size.x - left, std::max(theme.px(40), body.size.y - top - foot));
-  const float smallest = theme.px(kSmallestThumbnail), greatest = theme.px(kGreatestThumbnail);
+  const float smallest = std::max(kSmallestThumbnail, theme.px(7.5f)), greatest = theme.px(kGreatestThumbnail);
   const float wide = std::floor(area.x / static_cast<float>(grid.heads)), high = std::floor(area.y / static_cast<float>(grid.layers));
   grid.cell.x = std::clamp(wide, smallest, greatest);
   // Close to square; what then does not fit is scrolled to.
@@ -333,7 +344,7 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
   // A head that was chosen elsewhere comes into view.
   const HeadChoice chosen = chosen_head(context.document(), context.model()->config());
   WindowState state;
-  if (const int now = chosen.layer * 4096 + chosen.head; state.get("shown head", -1) != now) {
+  if (const int now = (chosen.layer * 4096 + chosen.head) * 64 + static_cast<int>(grid.cell.y); state.get("shown head", -1) != now) {
     state.set("shown head", now);
     const float y = static_cast<float>(chosen.layer) * grid.cell.y;
     if (y < scroll.y || y + grid.cell.y > scroll.y + area.y) ImGui::SetScrollY(std::max(0.0f, y - area.y / 2));
@@ -352,7 +363,7 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
     const TextStyle& style = is_chosen ? theme.mono_bold : theme.mono;
     draw_text(body.draw, style,
               {body.min.x + left - theme.px(9) - text_size(style, text).x,
-               grid.corner(layer, 0).y + (grid.inner().y - text_size(style, text).y) / 2},
+               grid.corner(layer, 0).y + (grid.inner().y - text_height(style)) / 2},
               is_chosen || lit ? theme.attention : theme.dim, text);
   }
   body.draw->PopClipRect();
@@ -368,7 +379,7 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
               lit ? theme.attention : theme.dim, text);
   }
   body.draw->PopClipRect();
-  draw_legend(context, body.draw, {body.min.x, body.min.y + body.size.y - legend + theme.px(2)}, body.size.x);
+  draw_legend(context, body.draw, badges, {body.min.x, body.min.y + body.size.y - legend + theme.px(2)}, body.size.x);
 }
 
 void needs_heads(const Document&, const ModelConfig& config, Needs& needs) {

@@ -5,6 +5,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -79,6 +80,8 @@ void continue_with(FrameContext& context, const Row& row) {
 // The widths that all rows share.
 struct Columns {
   float before = 0, arrow = 0, after = 0;  // widths; `before` is 0 without edits
+  bool stacked = false;                    // in a narrow panel the numbers stand under the token
+  float line = 0;                          // height of a line of text
 };
 
 void draw_row(FrameContext& context, const Row& row, const Columns& columns, ImVec2 min, ImVec2 size) {
@@ -99,7 +102,7 @@ void draw_row(FrameContext& context, const Row& row, const Columns& columns, ImV
   }
   const bool lit = hovered || focused || context.hovered.token == row.id;
   if (lit) draw->AddRectFilled({min.x - theme.px(6), min.y}, {min.x + size.x + theme.px(6), min.y + size.y}, focused ? theme.selected : theme.hover, theme.px(4));
-  const float line = min.y + theme.px(3), right = min.x + size.x;
+  const float top_line = min.y + theme.px(3), line = columns.stacked ? top_line + columns.line : top_line, right = min.x + size.x;
   const std::string after = format_probability(static_cast<double>(row.after));
   const ImU32 changed = row.before ? theme.warn : theme.logits;
   draw_text(draw, theme.mono, {right - text_size(theme.mono, after).x, line}, changed, after);
@@ -111,7 +114,7 @@ void draw_row(FrameContext& context, const Row& row, const Columns& columns, ImV
     draw_text(draw, theme.mono, {arrow - text_size(theme.mono, before).x, line}, theme.logits, before);
     numbers += columns.arrow + columns.before;
   }
-  draw_visible_text(draw, theme.mono, {min.x, line}, theme.text, fit_text(theme.mono, text, size.x - numbers - theme.px(10)));
+  draw_visible_text(draw, theme.mono, {min.x, top_line}, theme.text, fit_text(theme.mono, text, columns.stacked ? size.x : size.x - numbers - theme.px(10)));
   const float bar = theme.px(7), top = line + theme.px(21);
   const auto moved = [&](const char* name, float value) {
     return context.motion.value(ImGui::GetID(name), value);
@@ -156,7 +159,7 @@ float draw_edits(FrameContext& context, ImVec2 min, float width) {
     draw->AddRectFilled(from, to, hovered ? theme.hover : theme.raised, theme.px(Theme::kChipRounding));
     draw->AddRect(from, to, edits[i].enabled ? theme.warn : theme.line, theme.px(Theme::kChipRounding), 0, theme.hairline());
     const float middle = (from.y + to.y) / 2, label_width = text_size(theme.mono, label).x;
-    draw_text(draw, theme.mono, {from.x + theme.px(8), middle - text_size(theme.mono, label).y / 2}, edits[i].enabled ? theme.text : theme.faint, label);
+    draw_text(draw, theme.mono, {from.x + theme.px(8), middle - text_height(theme.mono) / 2}, edits[i].enabled ? theme.text : theme.faint, label);
     if (!edits[i].enabled)
       draw->AddLine({from.x + theme.px(8), std::round(middle)}, {from.x + theme.px(8) + label_width, std::round(middle)}, theme.faint, theme.hairline());
     const ImVec2 cross(to.x - theme.px(13), middle);
@@ -201,25 +204,39 @@ void draw_foot(FrameContext& context, ImVec2 min, float width) {
   const Theme& theme = context.theme;
   const View& view = context.view();
   ImDrawList* draw = ImGui::GetWindowDrawList();
-  float x = min.x;
-  const auto put = [&](const TextStyle& style, ImU32 colour, const std::string& text) {
-    draw_text(draw, style, {x, min.y + (style.font == theme.mono.font ? theme.px(1) : 0.0f)}, colour, fit_text(style, text, std::max(0.0f, min.x + width - x)));
-    x += text_size(style, text).x;
-  };
   ImGui::SetCursorScreenPos(min);
   ImGui::InvisibleButton("entropy", {std::max(1.0f, width), theme.px(18)});
   const bool hovered = ImGui::IsItemHovered();
-  const std::string copied = view.change ? format_exact(static_cast<float>(view.change->kl_nats)) : format_exact(static_cast<float>(view.chain->entropy_model_bits));
+  const std::string copied = format_exact(static_cast<float>(view.change ? view.change->kl_nats : view.chain->entropy_model_bits));
   if (begin_value_menu(context, "entropy menu", copied)) end_value_menu();
-  put(theme.body, theme.dim, "entropy ");
+  struct Part {
+    bool number;
+    std::string text;
+  };
+  std::vector<Part> parts = {{false, "entropy "}};
   if (view.change) {
-    put(theme.mono, theme.text, format_fixed(view.change->entropy_before_bits, 2) + " → " + format_fixed(view.change->entropy_after_bits, 2));
-    put(theme.body, theme.dim, " bit · KL ");
-    put(theme.mono, theme.text, format_value(view.change->kl_nats, 3));
-    put(theme.body, theme.dim, " nat");
+    parts.push_back({true, format_fixed(view.change->entropy_before_bits, 2) + " → " + format_fixed(view.change->entropy_after_bits, 2)});
+    parts.push_back({false, " bit · KL "});
+    parts.push_back({true, format_value(view.change->kl_nats, 3)});
+    parts.push_back({false, " nat"});
   } else {
-    put(theme.mono, theme.text, format_fixed(view.chain->entropy_model_bits, 2));
-    put(theme.body, theme.dim, " bit");
+    parts.push_back({true, format_fixed(view.chain->entropy_model_bits, 2)});
+    parts.push_back({false, " bit"});
+  }
+  // A size smaller where the line would not fit.
+  const auto total = [&](const TextStyle& words, const TextStyle& numbers) {
+    float sum = 0;
+    for (const Part& part : parts) sum += text_size(part.number ? numbers : words, part.text).x;
+    return sum;
+  };
+  const bool fits = total(theme.body, theme.mono) <= width;
+  const TextStyle &words = fits ? theme.body : theme.small, &numbers = fits ? theme.mono : theme.mono_small;
+  float x = min.x;
+  for (const Part& part : parts) {
+    const TextStyle& style = part.number ? numbers : words;
+    draw_text(draw, style, {x, min.y + theme.px(9) - text_height(style) / 2}, part.number ? theme.text : theme.dim,
+              fit_text(style, part.text, std::max(0.0f, min.x + width - x)));
+    x += text_size(style, part.text).x;
   }
   if (!hovered || ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) return;
   begin_hover_card(theme);
@@ -254,8 +271,10 @@ void draw_list(FrameContext& context, const PanelBody& body, const Rows& rows) {
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, ImVec2(0, 0));
   ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), height});
-  const float row_height = rows.change ? theme.px(46) : theme.px(37);
   const float width = ImGui::GetContentRegionAvail().x - bleed - theme.px(8);
+  columns.line = std::ceil(text_height(theme.mono));
+  columns.stacked = width - columns.after - columns.arrow - columns.before < theme.px(76);
+  const float row_height = (rows.change ? theme.px(46) : theme.px(37)) + (columns.stacked ? columns.line : 0);
   ImGuiListClipper clipper;
   clipper.Begin(rows.count(), row_height);
   while (clipper.Step()) {

@@ -5,6 +5,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -48,7 +49,7 @@ float widest_label(const FrameContext& context, int from, int count, float limit
 
 Layout lay_out(const FrameContext& context, ImVec2 min, ImVec2 size, const Zoom& zoom) {
   const Theme& theme = context.theme;
-  const float bar = theme.px(64), foot = theme.px(20), line = theme.mono.size * 1.12f;
+  const float bar = theme.px(64), foot = theme.px(20), line = text_height(theme.mono) * 0.95f;
   const float sine = std::sin(kLabelAngle * 3.14159265f / 180), cosine = std::cos(kLabelAngle * 3.14159265f / 180);
   Layout layout;
   const auto fit = [&](float left, float top, float right) {
@@ -147,6 +148,13 @@ void draw_cuts(ImDrawList* draw, const FrameContext& context, const Layout& layo
   }
 }
 
+// Where cells are smaller than a pixel, the opened one is marked by a ring around its place.
+void mark_pooled_cell(ImDrawList* draw, const Theme& theme, const Layout& layout, const Zoom& zoom, Cell cell) {
+  const float x = layout.grid.x + (static_cast<float>(cell.key - zoom.column) + 0.5f) * layout.cell;
+  const float y = layout.grid.y + (static_cast<float>(cell.query - zoom.row) + 0.5f) * layout.cell, reach = theme.px(4);
+  draw->AddRect({x - reach, y - reach}, {x + reach, y + reach}, theme.ring, 0, 0, std::max(1.0f, theme.px(1.5f)));
+}
+
 // The labels of one axis. `marked`: the query or key of the opened cell; `lit`: of the cell under the pointer.
 struct AxisMarks {
   int marked = -1, lit = -1, token = -1;
@@ -163,7 +171,7 @@ void draw_query_labels(FrameContext& context, ImDrawList* draw, const Layout& la
       if (position % layout.stride) continue;
       // Those beside a marked label give way when cells are small.
       const auto close = [&](int other) {
-        return other >= 0 && static_cast<float>(std::abs(other - position)) * layout.cell < theme.mono.size * 1.05f;
+        return other >= 0 && static_cast<float>(std::abs(other - position)) * layout.cell < text_height(theme.mono) * 0.9f;
       };
       if (close(marks.marked) || close(marks.lit)) continue;
     }
@@ -173,10 +181,10 @@ void draw_query_labels(FrameContext& context, ImDrawList* draw, const Layout& la
     const TextStyle& style = position == marks.marked ? theme.mono_bold : theme.mono;
     const ImVec2 extent = text_size(style, text);
     const float right = layout.grid.x - theme.px(8);
-    ImVec2 pos(right - extent.x, y - extent.y / 2);
+    ImVec2 pos(right - extent.x, y - text_height(style) / 2);
     if (words && !layout.tokens) {  // lies over the figure's left edge
       pos.x = std::max(pos.x, layout.grid.x - layout.left);
-      draw->AddRectFilled({pos.x - theme.px(3), pos.y}, {pos.x + extent.x + theme.px(3), pos.y + extent.y}, theme.raised, theme.px(3));
+      draw->AddRectFilled({pos.x - theme.px(3), pos.y}, {pos.x + extent.x + theme.px(3), pos.y + text_height(style)}, theme.raised, theme.px(3));
     }
     const bool token = position == marks.token;
     draw_visible_text(draw, style, pos, position == marks.marked || position == marks.lit ? marks.colour : token ? theme.text : theme.dim, text);
@@ -191,7 +199,7 @@ void draw_key_labels(FrameContext& context, ImDrawList* draw, const Layout& layo
     const bool strong = position == marks.marked || position == marks.lit || position == marks.token;
     if (!strong) {
       if (position % layout.stride) continue;
-      const float apart = layout.tokens ? theme.mono.size * 1.15f : theme.px(38);
+      const float apart = layout.tokens ? text_height(theme.mono) * 0.95f : theme.px(38);
       const auto close = [&](int other) {
         return other >= 0 && static_cast<float>(std::abs(other - position)) * layout.cell < apart;
       };
@@ -207,7 +215,7 @@ void draw_key_labels(FrameContext& context, ImDrawList* draw, const Layout& layo
     } else {
       const std::string text = strong ? fit_text(style, shown_token(context, position), theme.px(150)) : std::to_string(position);
       const ImVec2 extent = text_size(style, text);
-      const float y = layout.grid.y - extent.y - theme.px(5);
+      const float y = layout.grid.y - text_height(style) - theme.px(5);
       draw_visible_text(draw, style, {x - extent.x / 2, strong ? y - theme.px(16) : y}, colour, text);
     }
   }
@@ -256,6 +264,8 @@ void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered) {
     if (ImGui::MenuItem("Cut this edge after softmax (weight = 0)", nullptr, false, open))
       add_cut(context, reader.head(), cell, EditKind::cut_weight);
   }
+  ImGui::Separator();
+  if (ImGui::MenuItem("Colours by the logarithm", nullptr, context.document().log_map)) context.run(cmd::SetLogMap{!context.document().log_map});
   end_value_menu();
 }
 
@@ -335,6 +345,10 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   const Theme& theme = context.theme;
   const int length = reader.length();
   WindowState state;
+  // Another text is shown whole; a text that grows token by token keeps the zoom.
+  const int before = state.get("length");
+  state.set("length", length);
+  if (std::abs(length - before) > 8) state.set("span", 0);
   Zoom zoom{state.get("row"), state.get("column"), state.get("span")};
   zoom.clamp_to(length);
   const Layout layout = lay_out(context, body.min, body.size, zoom);
@@ -355,10 +369,15 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   heatmap.low = heatmap.logarithmic ? kLogFloor : 0.0f;
   heatmap.numbers = !layout.pooled;
   heatmap.numbers_from = 0.2f;
+  heatmap.number_text = [&](float value) {
+    if (value < 0.995f) return format_fixed(static_cast<double>(value), 2).substr(1);
+    return std::string(text_size(theme.mono_small, "1.00").x + 2 <= layout.cell ? "1.00" : "1.0");
+  };
   if (opened && !layout.pooled) heatmap.marked_row = opened->query - zoom.row, heatmap.marked_column = opened->key - zoom.column;
   if (context.hovered.query >= 0 && !layout.pooled)
     heatmap.hovered_row = context.hovered.query - zoom.row, heatmap.hovered_column = context.hovered.key - zoom.column;
   const HeatmapHit hit = draw_heatmap(theme, context.textures, heatmap, layout.grid, {layout.side, layout.side});
+  if (opened && layout.pooled) mark_pooled_cell(body.draw, theme, layout, zoom, *opened);
   draw_cuts(body.draw, context, layout, zoom, reader.head());
 
   Cell under{-1, -1};

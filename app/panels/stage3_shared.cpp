@@ -122,7 +122,7 @@ void draw_cell_card(const FrameContext& context, const HeadReader& reader, int q
   const std::string place = "query " + std::to_string(query) + ", key " + std::to_string(key) + " of " +
                             head_name(reader.head());
   if (key > query) {
-    card_value(theme, "masked", "key after query", theme.dim);
+    card_value(theme, "masked: key after query", "", theme.dim);
     card_line(theme, "score = -∞,  weight = e^-∞ / Σ = 0");
     card_source(theme, place + ". A token sees itself and what stands before it: the causal mask.");
     end_hover_card(theme);

@@ -5,6 +5,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage6_chain_columns.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -26,7 +27,7 @@ struct Table {
   float x(const ChainColumn& column) const { return origin.x + column.x; }
 };
 
-float row_text_y(const TextStyle& style, float y, float height) { return y + (height - style.size * 1.2f) / 2; }
+float row_text_y(const TextStyle& style, float y, float height) { return std::round(y + (height - text_height(style)) / 2); }
 
 void draw_kept(ImDrawList* draw, const Theme& theme, ImVec2 centre, bool active) {
   if (active) draw->AddCircleFilled(centre, theme.px(5), theme.logits);
@@ -195,7 +196,7 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
   if ((below || above) && active && !held) {
     const std::string text = (below ? "↓ " : "↑ ") + format_count(kept);
     draw->AddRectFilled({left, y - theme.px(8)}, {left + text_size(theme.mono_small, text).x + theme.px(4), y + theme.px(8)}, theme.surface);
-    draw_text(draw, theme.mono_small, {left, y - theme.mono_small.size * 0.62f}, theme.warn, text);
+    draw_text(draw, theme.mono_small, {left, y - text_height(theme.mono_small) / 2}, theme.warn, text);
   }
   if (held && target >= 0) {
     begin_hover_card(theme);
@@ -245,8 +246,8 @@ void draw_titles(FrameContext& context, const Table& table, ImVec2 min, float he
     if ((hovered || target) && column.kind == ColumnKind::stage)
       draw->AddRectFilled({x - theme.px(6), min.y}, {x + width, min.y + height - theme.px(4)}, target ? theme.selected : theme.hover, theme.px(4));
     const std::string name = fit_text(theme.bold, head.name, width);
-    draw_text(draw, theme.bold, {x, min.y + theme.px(2)}, head.off ? theme.dim : theme.text, name);
-    draw_text(draw, theme.mono_small, {x, min.y + theme.px(22)}, theme.dim, fit_text(theme.mono_small, head.note, width));
+    draw_text(draw, theme.bold, {x, min.y + theme.px(11) - text_height(theme.bold) / 2}, head.off ? theme.dim : theme.text, name);
+    draw_text(draw, theme.mono_small, {x, min.y + theme.px(30) - text_height(theme.mono_small) / 2}, theme.dim, fit_text(theme.mono_small, head.note, width));
     if (hovered && !ImGui::IsMouseDown(ImGuiMouseButton_Left) && !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_stage_card(context, column);
   }
   // The draw, above the right end of the probabilities.
@@ -255,7 +256,7 @@ void draw_titles(FrameContext& context, const Table& table, ImVec2 min, float he
   const float width = text_size(theme.small, text).x, room = last.width - theme.px(100);
   if (width + theme.px(16) <= room) {
     const float x = min.x + last.x + last.width - width;
-    draw_text(draw, theme.small, {x, min.y + theme.px(3)}, theme.accent, text);
+    draw_text(draw, theme.small, {x, min.y + theme.px(11) - text_height(theme.small) / 2}, theme.accent, text);
     draw->AddCircleFilled({x - theme.px(10), min.y + theme.px(11)}, theme.px(4.5f), theme.accent);
   }
 }
@@ -271,7 +272,7 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
   ImGui::SetCursorScreenPos({body.min.x - bleed, body.min.y});
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, ImVec2(0, 0));
-  ImGui::BeginChild("across", {body.size.x + bleed + theme.px(4), body.size.y + theme.px(6)}, ImGuiChildFlags_None,
+  ImGui::BeginChild("across", {body.size.x + bleed + theme.px(4), body.size.y}, ImGuiChildFlags_None,
                     width > room + 1 ? ImGuiWindowFlags_HorizontalScrollbar : ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse);
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   Table table{chain, columns, {corner.x + bleed, corner.y}, width, theme.px(22.5f)};

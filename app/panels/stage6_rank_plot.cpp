@@ -5,6 +5,7 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage6_shared.h"
+#include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
@@ -52,7 +53,7 @@ void draw_axes(ImDrawList* draw, const Theme& theme, const Plot& plot, int count
     draw->AddRectFilled({plot.min.x, y}, {plot.max.x, y + theme.hairline()}, with_alpha(theme.line, 0.8f));
     const std::string text = decade == 0 ? "1" : "1e" + std::to_string(decade);
     const ImVec2 extent = text_size(theme.mono, text);
-    draw_text(draw, theme.mono, {plot.min.x - theme.px(8) - extent.x, y - extent.y / 2}, theme.dim, text);
+    draw_text(draw, theme.mono, {plot.min.x - theme.px(8) - extent.x, y - text_height(theme.mono) / 2}, theme.dim, text);
   }
   float taken = -1e9f;
   const auto tick = [&](int rank, bool must) {
