@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "core/run/json_fields.h"
 
@@ -29,6 +30,34 @@ Result<nlohmann::json> read_json(const std::filesystem::path& path) {
   nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
   if (json.is_discarded()) return refuse("A file of a lesson is no valid JSON.", path.string(), "JSON");
   return json;
+}
+
+// The next {"measure": …} object of a text, from `begin` on: its place, or npos.
+struct MeasureSpan {
+  size_t begin = std::string::npos, end = 0;
+};
+MeasureSpan find_measure(const std::string& text, size_t from) {
+  const size_t begin = text.find("{\"measure\"", from);
+  const size_t end = begin == std::string::npos ? begin : text.find('}', begin);
+  if (end == std::string::npos) return {begin, text.size()};  // open to the end: no JSON, and so refused
+  return {begin, end + 1};
+}
+
+// Refuses a text whose measures are not understood.
+Result<void> check_measures(const std::string& text, const std::string& where) {
+  const Result<std::vector<Quantity>> measures = find_measures(text);
+  if (measures) return {};
+  return refuse(measures.error().what, where + ": " + measures.error().where, measures.error().expected);
+}
+
+template <class Item>
+Result<void> check_ids(const std::vector<Item>& items, const std::string& where) {
+  std::set<std::string> seen;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!seen.insert(items[i].id).second)
+      return refuse("Two have the id \"" + items[i].id + "\".", index_path(where, i) + ".id", "an id of its own");
+  }
+  return {};
 }
 
 Result<std::vector<Command>> read_commands(const nlohmann::json& list, const std::string& where) {
@@ -101,6 +130,7 @@ Result<Prediction> read_prediction(const nlohmann::json& json, const std::string
   const bool known = std::any_of(prediction.answers.begin(), prediction.answers.end(),
                                  [&](const Answer& answer) { return answer.id == prediction.right; });
   if (!known) return refuse("The right answer is none of the answers.", fields.path_of("right"), "the id of an answer");
+  if (Result<void> good = check_measures(prediction.reveal, fields.path_of("reveal")); !good) return good.error();
   return prediction;
 }
 
@@ -134,6 +164,7 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   if (!json) return json.error();
   Result<std::string> text = read_text(folder / "text.md");
   if (!text) return text.error();
+  if (Result<void> good = check_measures(*text, (folder / "text.md").string()); !good) return good.error();
   Lesson lesson;
   lesson.id = folder.filename().string();
   lesson.text = text.take();
@@ -168,22 +199,14 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   auto read_goals = read_list<Goal>(goals, "goals", read_goal);
   if (!read_goals) return in_file(read_goals.error());
   lesson.goals = read_goals.take();
+  if (Result<void> good = check_ids(lesson.predictions, "predictions"); !good) return in_file(good.error());
+  if (Result<void> good = check_ids(lesson.goals, "goals"); !good) return in_file(good.error());
+  if (Result<void> good = check_measures(lesson.limits, "limits"); !good) return in_file(good.error());
   for (const nlohmann::json& source : *sources) {
     if (!source.is_string()) return in_file(refuse("A source is not a text.", "sources", "a list of texts"));
     lesson.sources.push_back(source);
   }
   return lesson;
-}
-
-// The next {"measure": …} object of a text, from `begin` on: its place, or npos.
-struct MeasureSpan {
-  size_t begin = std::string::npos, end = 0;
-};
-MeasureSpan find_measure(const std::string& text, size_t from) {
-  const size_t begin = text.find("{\"measure\"", from);
-  if (begin == std::string::npos) return {};
-  const size_t end = text.find('}', begin);
-  return end == std::string::npos ? MeasureSpan{} : MeasureSpan{begin, end + 1};
 }
 
 std::string three_digits(double value) {
@@ -193,11 +216,21 @@ std::string three_digits(double value) {
 }
 
 void add_measures_of(const std::string& text, const Document& document, const ModelConfig& config, Needs& needs) {
-  for (MeasureSpan span = find_measure(text, 0); span.begin != std::string::npos; span = find_measure(text, span.end)) {
-    const nlohmann::json json = nlohmann::json::parse(text.substr(span.begin, span.end - span.begin), nullptr, false);
-    if (const Result<Quantity> quantity = quantity_from_json(json))
-      needs.merge(quantity_needs(*quantity, document, config));
+  const Result<std::vector<Quantity>> measures = find_measures(text);
+  if (!measures) return;  // loading refuses such a text
+  for (const Quantity& quantity : *measures) needs.merge(quantity_needs(quantity, document, config));
+}
+
+Result<void> run_commands(Workbench& bench, const std::vector<Command>& commands, int steps) {
+  for (const Command& command : commands) {
+    if (Result<void> done = bench.apply(command); !done) return done;
   }
+  if (steps > 0) bench.step_tokens(steps);
+  constexpr double kPatience = 120;  // seconds; generating 512 tokens on a slow machine
+  const bool settled = bench.settle(kPatience);
+  if (bench.error()) return *bench.error();
+  if (settled) return {};
+  return Error{ErrorKind::failed, "The workbench did not come to rest.", "", "a step within two minutes", ""};
 }
 
 bool holds(const Condition& condition, double value) {
@@ -247,11 +280,15 @@ Result<Solution> load_solution(const std::string& folder, const std::string& les
     for (const char* key : {"right", "wrong"}) fields.require(key);
     const nlohmann::json* right = fields.find_array("right");
     const nlohmann::json* wrong = fields.find_array("wrong");
+    const nlohmann::json none = nlohmann::json::array();
+    const nlohmann::json* then = fields.find_array("then");
+    if (then == nullptr) then = &none;
     fields.read_integer("steps", read.steps, 0, 512);
-    Error error;
+    fields.read_integer("then_steps", read.then_steps, 0, 512);
     if (Result<void> done = fields.finish(); !done)
       return refuse(done.error().what, path.string() + ", " + done.error().where, done.error().expected);
-    for (const auto& [list, commands] : {std::pair{right, &read.right}, std::pair{wrong, &read.wrong}}) {
+    for (const auto& [list, commands] :
+         {std::pair{right, &read.right}, std::pair{wrong, &read.wrong}, std::pair{then, &read.then}}) {
       Result<std::vector<Command>> parsed = read_commands(*list, goal);
       if (!parsed)
         return refuse(parsed.error().what, path.string() + ", " + parsed.error().where, parsed.error().expected);
@@ -265,6 +302,26 @@ Result<Solution> load_solution(const std::string& folder, const std::string& les
 std::string find_lesson_folder() {
   if (const char* named = std::getenv("GLASSBOX_LESSONS"); named != nullptr && *named != '\0') return named;
   return GLASSBOX_LESSON_FOLDER;
+}
+
+Result<void> replay_right(Workbench& bench, const Solution::Part& part) {
+  if (Result<void> done = run_commands(bench, part.right, part.steps); !done) return done;
+  return run_commands(bench, part.then, part.then_steps);
+}
+
+Result<void> replay_wrong(Workbench& bench, const Solution::Part& part) {
+  return run_commands(bench, part.wrong, part.steps);
+}
+
+Result<std::vector<Quantity>> find_measures(const std::string& text) {
+  std::vector<Quantity> found;
+  for (MeasureSpan span = find_measure(text, 0); span.begin != std::string::npos; span = find_measure(text, span.end)) {
+    Result<Quantity> quantity =
+        quantity_from_json(nlohmann::json::parse(text.substr(span.begin, span.end - span.begin), nullptr, false));
+    if (!quantity) return quantity.error();
+    found.push_back(quantity.take());
+  }
+  return found;
 }
 
 bool is_reached(const Goal& goal, const MeasureContext& context) {

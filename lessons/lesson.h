@@ -67,7 +67,10 @@ struct Lesson {
 struct Solution {
   struct Part {
     std::vector<Command> right, wrong;
-    int steps = 0;  // tokens generated after `right` (drawn by the chain)
+    int steps = 0;  // tokens generated after `right` (drawn by the chain), and after `wrong`
+    // Some goals need more after that: these, and again tokens. Part of the right way only.
+    std::vector<Command> then;
+    int then_steps = 0;
   };
   std::map<std::string, Part> goals;  // by goal id
 };
@@ -78,7 +81,14 @@ Result<Solution> load_solution(const std::string& folder, const std::string& les
 // Beside the program, or in the source tree that it was built from.
 std::string find_lesson_folder();
 
+// Replays a solution on a workbench that stands at the lesson's start: commands, tokens, then commands and tokens. The
+// error of the first that is refused; it settles before it returns.
+Result<void> replay_right(Workbench& bench, const Solution::Part& part);
+Result<void> replay_wrong(Workbench& bench, const Solution::Part& part);
+
 bool is_reached(const Goal& goal, const MeasureContext& context);
+// The {measure} objects of a text. An error names the one that is not understood.
+Result<std::vector<Quantity>> find_measures(const std::string& text);
 // The text with its {measure} objects replaced by numbers of three significant digits, "—" where nothing is measured.
 std::string fill_measures(const std::string& text, const MeasureContext& context);
 

@@ -11,7 +11,7 @@ namespace glassbox {
 namespace {
 
 // What must be there besides the Document.
-enum class Wants : uint8_t { nothing, tokens, step, chain, heads, table, neighbours, cosines, pattern };
+enum class Wants : uint8_t { nothing, tokens, step, chain, heads, table, neighbours, cosines, pattern, scores };
 
 struct QuantityInfo {
   QuantityKind kind;
@@ -33,6 +33,7 @@ constexpr std::array kQuantities = {
     QuantityInfo{QuantityKind::worst_split, "worst_split", Wants::tokens, 0},
     QuantityInfo{QuantityKind::merges, "merges", Wants::tokens, 0},
     QuantityInfo{QuantityKind::merges_shown, "merges_shown", Wants::tokens, 0},
+    QuantityInfo{QuantityKind::merges_left, "merges_left", Wants::tokens, 0},
     QuantityInfo{QuantityKind::forged_markers, "forged_markers", Wants::tokens, 0},
     QuantityInfo{QuantityKind::special_tokens, "special_tokens", Wants::tokens, 0},
     QuantityInfo{QuantityKind::chat, "chat", Wants::nothing, 0},
@@ -41,6 +42,7 @@ constexpr std::array kQuantities = {
     QuantityInfo{QuantityKind::dot_differs, "dot_differs", Wants::neighbours, 0},
     QuantityInfo{QuantityKind::pair_cosine, "pair_cosine", Wants::cosines, 0},
     QuantityInfo{QuantityKind::token_cosine, "token_cosine", Wants::cosines, 2},
+    QuantityInfo{QuantityKind::twin_cosine, "twin_cosine", Wants::cosines, 0},
     QuantityInfo{QuantityKind::vector_layer, "vector_layer", Wants::nothing, 0},
     QuantityInfo{QuantityKind::prob, "prob", Wants::chain, 1},
     QuantityInfo{QuantityKind::prob_baseline, "prob_baseline", Wants::chain, 1},
@@ -51,15 +53,20 @@ constexpr std::array kQuantities = {
     QuantityInfo{QuantityKind::induction_score, "induction_score", Wants::heads, 0},
     QuantityInfo{QuantityKind::cell_weight, "cell_weight", Wants::pattern, 0},
     QuantityInfo{QuantityKind::cell_distance, "cell_distance", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::cell_key, "cell_key", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::cell_score, "cell_score", Wants::scores, 0},
     QuantityInfo{QuantityKind::masked_cells, "masked_cells", Wants::pattern, 0},
     QuantityInfo{QuantityKind::edges_cut, "edges_cut", Wants::nothing, 0},
     QuantityInfo{QuantityKind::temperature, "temperature", Wants::nothing, 0},
     QuantityInfo{QuantityKind::kept, "kept", Wants::chain, 1},
+    QuantityInfo{QuantityKind::survivors, "survivors", Wants::chain, 0},
     QuantityInfo{QuantityKind::top1_prob, "top1_prob", Wants::chain, 0},
     QuantityInfo{QuantityKind::entropy, "entropy", Wants::chain, 0},
     QuantityInfo{QuantityKind::drawn_rank, "drawn_rank", Wants::chain, 0},
     QuantityInfo{QuantityKind::generated, "generated", Wants::nothing, 0},
     QuantityInfo{QuantityKind::branches, "branches", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::loop_tokens, "loop_tokens", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::same_lines, "same_lines", Wants::nothing, 0},
     QuantityInfo{QuantityKind::order_of_top_p, "order_of_top_p", Wants::nothing, 0},
     QuantityInfo{QuantityKind::predicted, "predicted", Wants::nothing, 1},
 };
@@ -102,7 +109,8 @@ int tokens_over(std::span<const Token> tokens, uint32_t start, uint32_t end) {
 }
 
 std::optional<int32_t> token_of(const Model& model, const std::string& text) {
-  const int32_t id = model.tokenizer().find_id(text);
+  int32_t id = model.tokenizer().find_id(text);
+  if (id < 0) id = model.tokenizer().find_special(text);
   return id < 0 ? std::nullopt : std::optional(id);
 }
 
@@ -172,7 +180,8 @@ std::optional<double> measure_text(const Quantity& quantity, const MeasureContex
   if (piece.special || !merges) return std::nullopt;
   const int count = static_cast<int>(merges->steps.size());
   if (quantity.kind == QuantityKind::merges) return count;
-  return document.selection.merge_step < 0 ? count : std::min(document.selection.merge_step, count);
+  const int shown_steps = document.selection.merge_step < 0 ? count : std::min(document.selection.merge_step, count);
+  return quantity.kind == QuantityKind::merges_left ? count - shown_steps : shown_steps;
 }
 
 // Greatest weight that a head gives, at the last position of the step, to a token.
@@ -221,15 +230,17 @@ std::optional<double> measure_attention(const Quantity& quantity, const MeasureC
   }
   if (!view.step) return std::nullopt;
   const auto row = [&](int query) -> std::span<const float> {
-    const Page* page = view.step->page(Tap::attn_pattern, selection.layer, query);
+    const Tap tap = quantity.kind == QuantityKind::cell_score ? Tap::attn_scores : Tap::attn_pattern;
+    const Page* page = view.step->page(tap, selection.layer, query);
     return page == nullptr || selection.head >= page->heads() ? std::span<const float>{}
                                                               : page->head(query, selection.head);
   };
-  if (quantity.kind == QuantityKind::cell_weight) {
-    if (!selection.cell || selection.cell->query >= view.step->length()) return std::nullopt;
-    const auto weights = row(selection.cell->query);
-    if (selection.cell->key >= static_cast<int>(weights.size())) return std::nullopt;
-    return weights[static_cast<size_t>(selection.cell->key)];
+  if (quantity.kind == QuantityKind::cell_weight || quantity.kind == QuantityKind::cell_score) {
+    const std::optional<Cell> cell = context.document.shown_cell();
+    if (!cell || cell->query >= view.step->length()) return std::nullopt;
+    const auto weights = row(cell->query);
+    if (cell->key >= static_cast<int>(weights.size())) return std::nullopt;
+    return weights[static_cast<size_t>(cell->key)];
   }
   double masked = 0;  // masked_cells
   for (int query = 0; query < view.step->length(); ++query) {
@@ -264,6 +275,9 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
       for (const Candidate& candidate : chain.candidates) best = std::max(best, static_cast<double>(candidate.prob));
       return best;
     }
+    case QuantityKind::survivors:
+      return static_cast<double>(std::count_if(chain.candidates.begin(), chain.candidates.end(),
+                                               [](const Candidate& candidate) { return candidate.cut_by < 0; }));
     case QuantityKind::entropy:
       return chain.entropy_model_bits;
     case QuantityKind::drawn_rank:
@@ -277,27 +291,30 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
   return std::nullopt;
 }
 
+std::optional<double> measure_cosines(const Quantity& quantity, const MeasureContext& context) {
+  const View& view = context.view;
+  if (!view.cosines || view.cosines->layer != context.document.selection.vector_layer) return std::nullopt;
+  const CosineMatrix& matrix = *view.cosines;
+  const bool named = quantity.kind == QuantityKind::token_cosine, twins = quantity.kind == QuantityKind::twin_cosine;
+  const auto a = named ? token_of(*context.model, quantity.text) : std::nullopt,
+             b = named ? token_of(*context.model, quantity.text2) : std::nullopt;
+  if (named && (!a || !b)) return std::nullopt;
+  const int32_t* tokens = view.tokens.data() + matrix.begin;  // of a long text only the last rows are there
+  std::optional<double> found;
+  for (int i = 0; i < matrix.length; ++i) {
+    for (int j = 0; j < matrix.length; ++j) {
+      if (i == j || (named ? tokens[i] != *a || tokens[j] != *b : (tokens[i] == tokens[j]) != twins)) continue;
+      const double cosine =
+          matrix.cosine[static_cast<size_t>(i) * static_cast<size_t>(matrix.length) + static_cast<size_t>(j)];
+      if (!found || (twins ? cosine < *found : cosine > *found)) found = cosine;
+    }
+  }
+  return found;
+}
+
 std::optional<double> measure_vectors(const Quantity& quantity, const MeasureContext& context) {
   const View& view = context.view;
-  if (quantity.kind == QuantityKind::pair_cosine || quantity.kind == QuantityKind::token_cosine) {
-    if (!view.cosines || view.cosines->layer != context.document.selection.vector_layer) return std::nullopt;
-    const CosineMatrix& matrix = *view.cosines;
-    const bool named = quantity.kind == QuantityKind::token_cosine;
-    const auto a = named ? token_of(*context.model, quantity.text) : std::nullopt,
-               b = named ? token_of(*context.model, quantity.text2) : std::nullopt;
-    if (named && (!a || !b)) return std::nullopt;
-    std::optional<double> best;
-    for (int i = 0; i < matrix.length; ++i) {
-      for (int j = 0; j < matrix.length; ++j) {
-        const int32_t left = view.tokens[static_cast<size_t>(i)], right = view.tokens[static_cast<size_t>(j)];
-        if (named ? left != *a || right != *b : left == right) continue;
-        const double cosine =
-            matrix.cosine[static_cast<size_t>(i) * static_cast<size_t>(matrix.length) + static_cast<size_t>(j)];
-        best = std::max(best.value_or(-2.0), cosine);
-      }
-    }
-    return best;
-  }
+  if (info_of(quantity.kind).wants == Wants::cosines) return measure_cosines(quantity, context);
   if (!view.neighbours) return std::nullopt;
   const Neighbours& found = *view.neighbours;
   const auto& by_cosine = found.best[static_cast<size_t>(NearBy::cosine)];
@@ -310,6 +327,42 @@ std::optional<double> measure_vectors(const Quantity& quantity, const MeasureCon
                       [&](const Neighbour& neighbour) { return neighbour.id == by_dot.front().id; })
              ? 1.0
              : 0.0;
+}
+
+// The longest end of the tokens that is made of repetitions: it equals, token by token, what stands `period` places
+// before, at least once over.
+int loop_length(std::span<const int32_t> tokens) {
+  const size_t count = tokens.size();
+  size_t longest = 0;
+  for (size_t period = 1; period <= count / 2; ++period) {
+    size_t same = 0;
+    while (same + period < count && tokens[count - 1 - same] == tokens[count - 1 - same - period]) ++same;
+    if (same >= period) longest = std::max(longest, same);
+  }
+  return static_cast<int>(longest);
+}
+
+// Of two lines that part at one place though their first tokens are equal: how far they go on alike.
+int same_lines(const Run& run) {
+  int longest = 0;
+  // Pairs of nodes at equal depth whose texts from the parting on are equal; they grow towards the leaves.
+  std::vector<std::pair<std::pair<int, int>, int>> open;
+  const auto add_pairs = [&](int a, int b, int length) {
+    for (const int left : run.children(a)) {
+      for (const int right : run.children(b)) {
+        const bool alike = run.nodes[static_cast<size_t>(left)].token == run.nodes[static_cast<size_t>(right)].token;
+        if (alike && (a == b ? left < right : true)) open.push_back({{left, right}, length + 1});
+      }
+    }
+  };
+  for (int node = 0; node < static_cast<int>(run.nodes.size()); ++node) add_pairs(node, node, 0);
+  while (!open.empty()) {
+    const auto [pair, length] = open.back();
+    open.pop_back();
+    longest = std::max(longest, length);
+    add_pairs(pair.first, pair.second, length);
+  }
+  return longest;
 }
 
 // What the Document alone says.
@@ -331,9 +384,11 @@ std::optional<double> measure_document(const Quantity& quantity, const MeasureCo
     case QuantityKind::heads_off:
       return static_cast<double>(std::count_if(document.edits.begin(), document.edits.end(), is_head_off));
     case QuantityKind::cell_distance:
-      return document.selection.cell
-                 ? std::optional<double>(document.selection.cell->query - document.selection.cell->key)
-                 : std::nullopt;
+    case QuantityKind::cell_key: {
+      const std::optional<Cell> cell = document.shown_cell();
+      if (!cell) return std::nullopt;
+      return quantity.kind == QuantityKind::cell_key ? cell->key : cell->query - cell->key;
+    }
     case QuantityKind::edges_cut:
       return static_cast<double>(std::count_if(document.edits.begin(), document.edits.end(), [](const Edit& edit) {
         return edit.enabled && (edit.kind == EditKind::cut_score || edit.kind == EditKind::cut_weight);
@@ -348,6 +403,10 @@ std::optional<double> measure_document(const Quantity& quantity, const MeasureCo
       return static_cast<double>(document.run().nodes.size()) - static_cast<double>(parents.size()) +
              1;  // nodes without children
     }
+    case QuantityKind::loop_tokens:
+      return loop_length(document.shown_tokens());
+    case QuantityKind::same_lines:
+      return same_lines(document.run());
     case QuantityKind::order_of_top_p: {
       const auto& order = document.sampler.order;
       return static_cast<double>(std::find(order.begin(), order.end(), SamplerStage::top_p) - order.begin());
@@ -411,6 +470,9 @@ Needs quantity_needs(const Quantity& quantity, const Document& document, const M
     case Wants::cosines:
       needs.cosines = true;
       break;
+    case Wants::scores:
+      needs.probe.add(Tap::attn_scores, document.selection.layer, document.selection.layer + 1);
+      break;
     case Wants::pattern:
       needs.probe.add(Tap::attn_pattern, document.selection.layer, document.selection.layer + 1);
       for (const Edit& edit : document.edits) {
@@ -433,6 +495,7 @@ std::optional<double> measure(const Quantity& quantity, const MeasureContext& co
       return measure_chain(quantity, context);
     case Wants::heads:
     case Wants::pattern:
+    case Wants::scores:
       return measure_attention(quantity, context);
     default:
       return measure_vectors(quantity, context);

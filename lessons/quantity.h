@@ -26,6 +26,7 @@ enum class QuantityKind : uint8_t {
   worst_split,       // the most tokens of a word of the prompt that has fewer characters than best_single
   merges,            // merges of the chosen piece
   merges_shown,      // how many of them the merge panel shows
+  merges_left,       // how many it does not show yet
   forged_markers,    // control tokens written out in the prompt's text
   special_tokens,    // control tokens among the shown tokens
   chat,              // 1 when the chat template is on
@@ -35,6 +36,7 @@ enum class QuantityKind : uint8_t {
   dot_differs,       // 1 when the nearest by dot product is none of the ten nearest by cosine
   pair_cosine,       // greatest cosine between two different tokens of the prompt at the chosen layer
   token_cosine,      // cosine between the prompt's tokens `text` and `text2` at the chosen layer
+  twin_cosine,       // smallest cosine between two places of one token in the prompt at the chosen layer
   vector_layer,      // chosen layer of stage 2; −1 the embedding
   // attention
   prob,             // the model's probability of the token `text` as the next one
@@ -47,16 +49,21 @@ enum class QuantityKind : uint8_t {
   induction_score,  // of the chosen head, on the random sequence
   cell_weight,      // softmax weight of the opened cell
   cell_distance,    // query − key of the opened cell
+  cell_key,         // position of its key
+  cell_score,       // q·k/√D of the opened cell, before the softmax
   masked_cells,     // keys after the query that get weight in the chosen head: 0 in a causal model
   edges_cut,        // attention edges cut by edits
   // inference
   temperature,
   kept,            // candidates left after the stage `text` of the chain
+  survivors,       // candidates left after the last stage before the draw
   top1_prob,       // greatest probability after the chain
   entropy,         // bits, of the model's distribution
   drawn_rank,      // rank of the drawn token, 0 the likeliest
   generated,       // tokens after the prompt, at the cursor
   branches,        // lines of the current run's tree
+  loop_tokens,     // length of the shown text's end that repeats, token by token, what stood just before it
+  same_lines,      // most tokens that two lines of the tree, drawn apart from one place, have in common from there
   order_of_top_p,  // place of top_p in the order of the chain, 0 first
   // lessons
   predicted,  // 1 when the question `text` of this lesson has been answered
