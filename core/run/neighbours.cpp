@@ -1,25 +1,17 @@
 // Nearest rows of the embedding table, and the cosines between the positions of a step.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/run/analysis.h"
+#include "core/run/lanes.h"
 
 namespace glassbox {
 
 namespace {
 
-// Four floats that the compiler keeps in one register. Sums over a row run in eight of them side by side: the order is
-// fixed, and the chain of additions is short enough not to be what is waited for.
-using Lanes = float __attribute__((vector_size(16)));
-constexpr int64_t kLanes = 4;
-constexpr int64_t kBlock = 4 * kLanes;
-
-Lanes load(const float* from) {
-  Lanes lanes;
-  std::memcpy(&lanes, from, sizeof lanes);
-  return lanes;
-}
+// Sums over a row run in eight vectors side by side: the order is fixed, and the chains of additions are short enough
+// not to be what is waited for.
+constexpr int64_t kBlock = 4 * kFloatLanes;
 
 float sum(Lanes a, Lanes b, Lanes c, Lanes d) {
   const Lanes all = (a + b) + (c + d);
@@ -30,10 +22,10 @@ float dot_product(const float* x, const float* y, int64_t n) {
   Lanes s0{}, s1{}, s2{}, s3{};
   int64_t i = 0;
   for (; i + kBlock <= n; i += kBlock) {
-    s0 += load(x + i) * load(y + i);
-    s1 += load(x + i + kLanes) * load(y + i + kLanes);
-    s2 += load(x + i + 2 * kLanes) * load(y + i + 2 * kLanes);
-    s3 += load(x + i + 3 * kLanes) * load(y + i + 3 * kLanes);
+    s0 += load_lanes(x + i) * load_lanes(y + i);
+    s1 += load_lanes(x + i + kFloatLanes) * load_lanes(y + i + kFloatLanes);
+    s2 += load_lanes(x + i + 2 * kFloatLanes) * load_lanes(y + i + 2 * kFloatLanes);
+    s3 += load_lanes(x + i + 3 * kFloatLanes) * load_lanes(y + i + 3 * kFloatLanes);
   }
   float total = sum(s0, s1, s2, s3);
   for (; i < n; ++i) total += x[i] * y[i];
@@ -51,10 +43,10 @@ Closeness compare(const float* x, const float* y, int64_t n) {
   Lanes s0{}, s1{}, s2{}, s3{}, t0{}, t1{}, t2{}, t3{};
   int64_t i = 0;
   for (; i + kBlock <= n; i += kBlock) {
-    const Lanes x0 = load(x + i), y0 = load(y + i), d0 = x0 - y0;
-    const Lanes x1 = load(x + i + kLanes), y1 = load(y + i + kLanes), d1 = x1 - y1;
-    const Lanes x2 = load(x + i + 2 * kLanes), y2 = load(y + i + 2 * kLanes), d2 = x2 - y2;
-    const Lanes x3 = load(x + i + 3 * kLanes), y3 = load(y + i + 3 * kLanes), d3 = x3 - y3;
+    const Lanes x0 = load_lanes(x + i), y0 = load_lanes(y + i), d0 = x0 - y0;
+    const Lanes x1 = load_lanes(x + i + kFloatLanes), y1 = load_lanes(y + i + kFloatLanes), d1 = x1 - y1;
+    const Lanes x2 = load_lanes(x + i + 2 * kFloatLanes), y2 = load_lanes(y + i + 2 * kFloatLanes), d2 = x2 - y2;
+    const Lanes x3 = load_lanes(x + i + 3 * kFloatLanes), y3 = load_lanes(y + i + 3 * kFloatLanes), d3 = x3 - y3;
     s0 += x0 * y0;
     s1 += x1 * y1;
     s2 += x2 * y2;

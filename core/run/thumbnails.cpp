@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/run/analysis.h"
+#include "core/run/lanes.h"
 
 namespace glassbox {
 
@@ -10,6 +11,16 @@ namespace {
 // Where the positions of pixel i begin.
 int pixel_begin(int i, int length, int side) {
   return static_cast<int>(static_cast<int64_t>(i) * length / side);
+}
+
+// greatest[k] = max(greatest[k], row[k])
+void take_greater(std::span<const float> row, float* greatest) {
+  const int64_t count = static_cast<int64_t>(row.size());
+  int64_t k = 0;
+  for (; k + kFloatLanes <= count; k += kFloatLanes) {
+    store_lanes(greater(load_lanes(greatest + k), load_lanes(row.data() + k)), greatest + k);
+  }
+  for (; k < count; ++k) greatest[k] = std::max(greatest[k], row[static_cast<size_t>(k)]);
 }
 
 }  // namespace
@@ -26,23 +37,24 @@ std::shared_ptr<const Thumbnails> make_thumbnails(const ModelConfig& config, con
   const size_t pixels = static_cast<size_t>(side) * static_cast<size_t>(side);
   thumbnails->weights.assign(static_cast<size_t>(thumbnails->layers * thumbnails->heads) * pixels, 0.0f);
 
+  std::vector<float> greatest(static_cast<size_t>(length));  // over the queries of one row of pixels, by key
+  std::vector<const Page*> pages(static_cast<size_t>(length));
   for (int layer = 0; layer < thumbnails->layers; ++layer) {
-    for (int i = 0; i < side; ++i) {
-      for (int query = pixel_begin(i, length, side); query < pixel_begin(i + 1, length, side); ++query) {
-        const Page* page = step.page(Tap::attn_pattern, layer, query);
-        if (!page) return nullptr;
-        for (int head = 0; head < page->heads(); ++head) {
-          const std::span<const float> row = page->head(query, head);  // keys 0 … query
-          float* out = thumbnails->weights.data() + static_cast<size_t>(layer * thumbnails->heads + head) * pixels +
-                       static_cast<size_t>(i * side);
-          for (int j = 0; j < side && pixel_begin(j, length, side) <= query; ++j) {
-            const int end = std::min(pixel_begin(j + 1, length, side), query + 1);
-            float greatest = out[j];
-            for (int key = pixel_begin(j, length, side); key < end; ++key) {
-              greatest = std::max(greatest, row[static_cast<size_t>(key)]);
-            }
-            out[j] = greatest;
-          }
+    for (int position = 0; position < length; ++position) {
+      pages[static_cast<size_t>(position)] = step.page(Tap::attn_pattern, layer, position);
+      if (!pages[static_cast<size_t>(position)]) return nullptr;
+    }
+    for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads; ++head) {
+      float* out = thumbnails->weights.data() + static_cast<size_t>(layer * thumbnails->heads + head) * pixels;
+      for (int i = 0; i < side; ++i, out += side) {
+        const int end = pixel_begin(i + 1, length, side);
+        std::fill_n(greatest.begin(), end, 0.0f);
+        for (int query = pixel_begin(i, length, side); query < end; ++query) {
+          take_greater(pages[static_cast<size_t>(query)]->head(query, head), greatest.data());
+        }
+        for (int j = 0; j <= i; ++j) {
+          out[j] = *std::max_element(greatest.begin() + pixel_begin(j, length, side),
+                                     greatest.begin() + pixel_begin(j + 1, length, side));
         }
       }
     }
