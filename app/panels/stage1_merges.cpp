@@ -86,6 +86,9 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   ImDrawList* draw = ImGui::GetWindowDrawList();
   const RowState state{row == shown, row > shown, row == merges.steps(), row > shown ? 0.32f : 1.0f};
   const float top = std::round(grid.top(row)), bottom = top + grid.box;
+  const float end = grid.origin.x + grid.label + grid.unit * static_cast<float>(merges.bytes.size());
+  if (context.hovered.merge_step == row)
+    draw->AddRectFilled({grid.origin.x - theme.px(4), top - theme.px(3)}, {end, bottom + theme.px(3)}, theme.hover, theme.px(Theme::kChipRounding));
 
   const ImU32 label = with_alpha(theme.dim, state.alpha);
   if (row == 0) {
@@ -130,7 +133,6 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   }
 
   const std::string id = "merge row " + std::to_string(row);
-  const float end = grid.origin.x + grid.label + grid.unit * static_cast<float>(merges.bytes.size());
   const SpotAnswer answer = spot(context, id.c_str(), {grid.origin.x, top}, {end, top + grid.pitch});
   if (answer.clicked && !state.current) context.run(cmd::SetMergeStep{row});
   const std::string value = row == 0 ? std::string() : std::to_string(merges.merges->steps[static_cast<size_t>(row - 1)].merge.rank);
@@ -141,7 +143,7 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   for (int i = 0; i < static_cast<int>(symbols.size()); ++i) {
     const Symbol& symbol = symbols[static_cast<size_t>(i)];
     if (x < grid.left(symbol) || x >= grid.right(symbol)) continue;
-    if (row > 0 || i >= 0) draw_symbol_card(context, merges, row, i);
+    draw_symbol_card(context, merges, row, i);
     return;
   }
   if (merged >= 0) draw_symbol_card(context, merges, row, merged);  // on the rank

@@ -124,7 +124,7 @@ void draw_pieces(FrameContext& context) {
       context.hover.piece = i;
       draw_piece_card(context, *trace, i);
     }
-    if (answer.clicked) context.run(cmd::SelectPiece{i});
+    if (answer.clicked && i != chosen) select_piece(context, i);
     value_menu(context, id.c_str(), trace->bytes(trace->pieces[at].start, trace->pieces[at].end).substr(0, 4096));
   }
   ImGui::SetCursorScreenPos(body.min);

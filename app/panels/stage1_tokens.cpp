@@ -234,7 +234,7 @@ void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout
     }
     if (answer.clicked) {
       context.run(cmd::SelectPosition{i});
-      if (token.piece >= 0 && token.piece != selected_piece(context, trace)) context.run(cmd::SelectPiece{token.piece});
+      if (token.piece >= 0 && token.piece != selected_piece(context, trace)) select_piece(context, token.piece);
     }
     value_menu(context, id.c_str(), std::to_string(token.id));
     const bool ringed = look.ring != 0;

@@ -147,6 +147,11 @@ int shown_piece(const FrameContext& context, const TextTrace& trace) {
   return selected_piece(context, trace);
 }
 
+void select_piece(FrameContext& context, int piece) {
+  context.run(cmd::SelectPiece{piece});
+  if (context.document().selection.merge_step != -1) context.run(cmd::SetMergeStep{-1});
+}
+
 PieceMerges make_piece_merges(const Tokenizer& tokenizer, const TextTrace& trace, int index) {
   const Piece& piece = trace.pieces[static_cast<size_t>(index)];
   PieceMerges shown;

@@ -53,6 +53,8 @@ TextTrace make_text_trace(const Model& model, const Run& run);
 int shown_piece(const FrameContext& context, const TextTrace& trace);
 // The selected piece, whatever the pointer is on.
 int selected_piece(const FrameContext& context, const TextTrace& trace);
+// Selects a piece and shows the end of its merges.
+void select_piece(FrameContext& context, int piece);
 
 struct PieceMerges {
   int piece = -1;                   // of the trace
