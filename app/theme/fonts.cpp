@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "app/theme/font_files.h"
 #include "app/theme/theme.h"
 #include "glassbox_icons.h"
 #include "imgui_freetype.h"
@@ -40,12 +41,6 @@ FontFiles find_fonts() {
   return found;
 }
 
-const std::string* pick(const FontFiles& files, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (const auto it = files.find(name); it != files.end()) return &it->second;
-  return nullptr;
-}
-
 ImFont* add_font(const std::string& path, bool merge) {
   ImFontConfig config;
   config.MergeMode = merge;
@@ -62,14 +57,20 @@ struct Wanted {
 
 }  // namespace
 
+std::string find_font_file(std::initializer_list<const char*> names) {
+  static const FontFiles files = find_fonts();
+  for (const char* name : names)
+    if (const auto it = files.find(name); it != files.end()) return it->second;
+  return {};
+}
+
 Result<Fonts> load_fonts() {
-  const FontFiles files = find_fonts();
   // Behind every font: Chinese, Japanese and Korean, then symbols and emoji. Without them such characters are shown as
   // bytes, so they are wished for but not required.
-  const std::string* fallbacks[] = {
-      pick(files, {"wqy-microhei.ttc", "NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc"}),
-      pick(files, {"Symbola_hint.ttf", "Symbola.ttf", "Symbola.otf", "NotoSansSymbols2-Regular.ttf"}),
-      pick(files, {"DejaVuSans.ttf"}),
+  const std::string fallbacks[] = {
+      find_font_file({"wqy-microhei.ttc", "NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc"}),
+      find_font_file({"Symbola_hint.ttf", "Symbola.ttf", "Symbola.otf", "NotoSansSymbols2-Regular.ttf"}),
+      find_font_file({"DejaVuSans.ttf"}),
   };
   const Wanted wanted[] = {
       {&Fonts::text, {"Inter-Regular.otf", "Inter-Regular.ttf"}, "fonts-inter"},
@@ -80,16 +81,16 @@ Result<Fonts> load_fonts() {
   };
   Fonts fonts;
   for (const Wanted& want : wanted) {
-    const std::string* path = pick(files, want.names);
-    ImFont* font = path ? add_font(*path, false) : nullptr;
+    const std::string path = find_font_file(want.names);
+    ImFont* font = path.empty() ? nullptr : add_font(path, false);
     if (!font) {
       return Error{ErrorKind::failed, std::string("the font file ") + *want.names.begin() + " was not found or not read",
-                   path ? *path : "/usr/share/fonts, /usr/local/share/fonts, ~/.local/share/fonts, ~/.fonts", "",
+                   !path.empty() ? path : "/usr/share/fonts, /usr/local/share/fonts, ~/.local/share/fonts, ~/.fonts", "",
                    std::string("install the package ") + want.package + " (apt-get install " + want.package +
                        "), or run app/run, which does"};
     }
-    for (const std::string* fallback : fallbacks)
-      if (fallback) add_font(*fallback, true);
+    for (const std::string& fallback : fallbacks)
+      if (!fallback.empty()) add_font(fallback, true);
     fonts.*want.slot = font;
   }
   ImFontConfig icons;

@@ -15,6 +15,8 @@ struct TextureCache::Entry {
   bool dying = false;
 };
 
+TextureCache::TextureCache() = default;
+
 TextureCache::~TextureCache() {
   // The renderer's back end has destroyed its side by now, or does so in its own shutdown.
   for (auto& [key, entry] : entries_) ImGui::UnregisterUserTexture(&entry->data);

@@ -19,7 +19,7 @@ namespace glassbox {
 // of OpenGL. Belongs to one Dear ImGui context, and dies before it.
 class TextureCache {
  public:
-  TextureCache() = default;
+  TextureCache();
   ~TextureCache();
   TextureCache(const TextureCache&) = delete;
   TextureCache& operator=(const TextureCache&) = delete;
