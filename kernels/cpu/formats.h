@@ -1,8 +1,8 @@
 // The quantised formats as the kernels see them: blocks of 32 unsigned quants u with
 //   value = scale·(u − kBias) + minimum.
 // kHasMinimum: the format has a minimum, else it is 0. kHalves: the two halves of a block of 32 have a scale each.
-// Each format gives the quants of one block, and the scales and minima of a whole row. quant_formats.h describes the
-// bytes.
+// Each format gives the quants of one block, and the scales and minima of a whole row; `step`, where it has one, is a
+// shorter way to the quants of a whole step (S::join). quant_formats.h describes the bytes.
 #pragma once
 
 #include <stdint.h>
@@ -26,63 +26,67 @@ struct RowScales {
   float* minimum;       // [K / 32]
 };
 
-template <class S>
-struct Q8_0Format {
-  using Traits = QuantTraits<128, false, false>;
-  using Row = BlockQ8_0;
-  static auto block(const Row* row, int64_t b) { return S::flip_sign(S::load_block(row[b].quants)); }
+// The half floats at the start of each block of a row: a scale, or a scale and a minimum.
+template <class S, class Row>
+struct LeadingHalves {
   static void scales(const Row* row, int64_t blocks, RowScales out) {
-    for (int64_t b = 0; b < blocks; ++b) out.scale[b] = S::f16(row[b].scale);
-  }
-};
-
-template <class S>
-struct Q4_0Format {
-  using Traits = QuantTraits<8, false, false>;
-  using Row = BlockQ4_0;
-  static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
-  static void scales(const Row* row, int64_t blocks, RowScales out) {
-    for (int64_t b = 0; b < blocks; ++b) out.scale[b] = S::f16(row[b].scale);
-  }
-};
-
-template <class S>
-struct Q4_1Format {
-  using Traits = QuantTraits<0, true, false>;
-  using Row = BlockQ4_1;
-  static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
-  static void scales(const Row* row, int64_t blocks, RowScales out) {
-    for (int64_t b = 0; b < blocks; ++b) {
+    int64_t b = 0;
+    for (; b + 4 <= blocks; b += 4) {
+      if constexpr (requires { row->minimum; }) {
+        S::four_pairs(row + b, sizeof(Row), out.scale + b, out.minimum + b);
+      } else {
+        S::four_halves(row + b, sizeof(Row), out.scale + b);
+      }
+    }
+    for (; b < blocks; ++b) {
       out.scale[b] = S::f16(row[b].scale);
-      out.minimum[b] = S::f16(row[b].minimum);
+      if constexpr (requires { row->minimum; }) out.minimum[b] = S::f16(row[b].minimum);
     }
   }
 };
 
 template <class S>
-struct Q5_0Format {
+struct Q8_0Format : LeadingHalves<S, BlockQ8_0> {
+  using Traits = QuantTraits<128, false, false>;
+  using Row = BlockQ8_0;
+  static auto block(const Row* row, int64_t b) { return S::flip_sign(S::load_block(row[b].quants)); }
+};
+
+template <class S>
+struct Q4_0Format : LeadingHalves<S, BlockQ4_0> {
+  using Traits = QuantTraits<8, false, false>;
+  using Row = BlockQ4_0;
+  static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
+  static void step(const Row* row, int64_t b, typename S::Bytes& first, typename S::Bytes& second) {
+    S::nibble_step(row[b].quants, sizeof(Row), first, second);
+  }
+};
+
+template <class S>
+struct Q4_1Format : LeadingHalves<S, BlockQ4_1> {
+  using Traits = QuantTraits<0, true, false>;
+  using Row = BlockQ4_1;
+  static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
+  static void step(const Row* row, int64_t b, typename S::Bytes& first, typename S::Bytes& second) {
+    S::nibble_step(row[b].quants, sizeof(Row), first, second);
+  }
+};
+
+template <class S>
+struct Q5_0Format : LeadingHalves<S, BlockQ5_0> {
   using Traits = QuantTraits<16, false, false>;
   using Row = BlockQ5_0;
   static auto block(const Row* row, int64_t b) {
     return S::merge(S::nibbles(row[b].quants), S::bit_flags(row[b].high_bits));
   }
-  static void scales(const Row* row, int64_t blocks, RowScales out) {
-    for (int64_t b = 0; b < blocks; ++b) out.scale[b] = S::f16(row[b].scale);
-  }
 };
 
 template <class S>
-struct Q5_1Format {
+struct Q5_1Format : LeadingHalves<S, BlockQ5_1> {
   using Traits = QuantTraits<0, true, false>;
   using Row = BlockQ5_1;
   static auto block(const Row* row, int64_t b) {
     return S::merge(S::nibbles(row[b].quants), S::bit_flags(row[b].high_bits));
-  }
-  static void scales(const Row* row, int64_t blocks, RowScales out) {
-    for (int64_t b = 0; b < blocks; ++b) {
-      out.scale[b] = S::f16(row[b].scale);
-      out.minimum[b] = S::f16(row[b].minimum);
-    }
   }
 };
 

@@ -113,6 +113,9 @@ struct LinearKernels {
     int64_t row_bytes;
     void load(int64_t n, int64_t step, int count, Bytes& first, Bytes& second) const {
       const auto* row = reinterpret_cast<const typename Format::Row*>(weight + n * row_bytes);
+      if constexpr (requires { &Format::step; }) {
+        if (count == kStep) return Format::step(row, step * kStep, first, second);
+      }
       Block block[kStep];
       for (int i = 0; i < kStep; ++i) block[i] = i < count ? Format::block(row, step * kStep + i) : S::block_zero();
       S::join(block, first, second);

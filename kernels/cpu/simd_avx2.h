@@ -79,6 +79,13 @@ struct Avx2 : Avx2Blocks<Avx2> {
     first_halves = _mm256_permute2x128_si256(block[0], block[1], 0x20);
     second_halves = _mm256_permute2x128_si256(block[0], block[1], 0x31);
   }
+  static void nibble_step(const uint8_t* p, int64_t stride, Bytes& first_halves, Bytes& second_halves) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + stride));
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    first_halves = _mm256_and_si256(both, _mm256_set1_epi8(15));
+    second_halves = _mm256_and_si256(_mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
+  }
   static Bytes load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static void store_bytes(void* p, Bytes v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
 

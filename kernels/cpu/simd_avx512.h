@@ -104,6 +104,14 @@ struct Avx512 : Avx2Blocks<Avx512> {
     first_halves = _mm512_shuffle_i64x2(b01, b23, 0x88);
     second_halves = _mm512_shuffle_i64x2(b01, b23, 0xDD);
   }
+  static void nibble_step(const uint8_t* p, int64_t stride, Bytes& first_halves, Bytes& second_halves) {
+    const auto at = [&](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i * stride)); };
+    const __m256i b01 = _mm256_inserti128_si256(_mm256_castsi128_si256(at(0)), at(1), 1);
+    const __m256i b23 = _mm256_inserti128_si256(_mm256_castsi128_si256(at(2)), at(3), 1);
+    const __m512i all = _mm512_inserti64x4(_mm512_castsi256_si512(b01), b23, 1);
+    first_halves = _mm512_and_si512(all, _mm512_set1_epi8(15));
+    second_halves = _mm512_and_si512(_mm512_srli_epi16(all, 4), _mm512_set1_epi8(15));
+  }
   static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
   static void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v); }
 

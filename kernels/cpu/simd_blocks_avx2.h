@@ -5,7 +5,8 @@
 
 #include <immintrin.h>
 
-#include <cstdint>
+#include <stdint.h>
+#include <string.h>
 
 #include "kernels/cpu/simd_tags.h"
 
@@ -16,6 +17,26 @@ struct Avx2Blocks {
   using Block = __m256i;  // 32 unsigned bytes
 
   static float f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
+  static void four_halves(const void* p, int64_t stride, float* out) {
+    const char* at = static_cast<const char*>(p);
+    __m128i v = _mm_loadu_si16(at);
+    v = _mm_insert_epi16(v, word(at + stride), 1);
+    v = _mm_insert_epi16(v, word(at + 2 * stride), 2);
+    v = _mm_insert_epi16(v, word(at + 3 * stride), 3);
+    _mm_storeu_ps(out, _mm_cvtph_ps(v));
+  }
+  static void four_pairs(const void* p, int64_t stride, float* first, float* second) {
+    const char* at = static_cast<const char*>(p);
+    __m128i v = _mm_loadu_si32(at);
+    v = _mm_insert_epi32(v, double_word(at + stride), 1);
+    v = _mm_insert_epi32(v, double_word(at + 2 * stride), 2);
+    v = _mm_insert_epi32(v, double_word(at + 3 * stride), 3);
+    const __m256 pairs = _mm256_cvtph_ps(v);
+    const __m128 low = _mm256_castps256_ps128(pairs), high = _mm256_extractf128_ps(pairs, 1);
+    _mm_storeu_ps(first, _mm_shuffle_ps(low, high, 0x88));
+    _mm_storeu_ps(second, _mm_shuffle_ps(low, high, 0xDD));
+  }
 
   static Block block_zero() { return _mm256_setzero_si256(); }
   static Block load_block(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
@@ -49,6 +70,18 @@ struct Avx2Blocks {
   static int sum_bytes(__m128i v) {  // of sixteen signed bytes
     const __m128i sums = _mm_sad_epu8(_mm_xor_si128(v, _mm_set1_epi8(static_cast<char>(0x80))), _mm_setzero_si128());
     return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+  }
+
+ private:
+  static int word(const char* p) {
+    uint16_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return bits;
+  }
+  static int double_word(const char* p) {
+    int bits;
+    memcpy(&bits, p, sizeof bits);
+    return bits;
   }
 };
 

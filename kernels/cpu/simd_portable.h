@@ -67,6 +67,15 @@ struct Portable {
     return bits_to_float(float_to_bits(magnitude) | special | (bits & 0x8000u) << 16);
   }
 
+  // Four half floats, or four pairs of them, at p, p + stride and so on.
+  static void four_halves(const void* p, int64_t stride, float* out) {
+    for (int i = 0; i < 4; ++i) out[i] = half_at(static_cast<const char*>(p) + i * stride);
+  }
+  static void four_pairs(const void* p, int64_t stride, float* first, float* second) {
+    four_halves(p, stride, first);
+    four_halves(static_cast<const char*>(p) + 2, stride, second);
+  }
+
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
   static F mul(F a, F b) { return a * b; }
@@ -115,6 +124,13 @@ struct Portable {
   }
   static Block nibbles(const uint8_t* p) {  // 16 low nibbles, then 16 high ones
     return each_byte([&](int i) { return i < 16 ? p[i] & 15 : p[i - 16] >> 4; });
+  }
+  // A step whose blocks have their nibbles at p, p + stride and so on; the same bytes as nibbles() and join() give.
+  static void nibble_step(const uint8_t* p, int64_t, Bytes& first_halves, Bytes& second_halves) {
+    for (int i = 0; i < 16; ++i) {
+      first_halves.v[i] = p[i] & 15;
+      second_halves.v[i] = p[i] >> 4;
+    }
   }
   static Block bit_flags(const uint8_t* p) {  // byte i is 16 where bit i of the four bytes is set, else 0
     return each_byte([&](int i) { return ((p[i / 8] >> (i % 8)) & 1) * 16; });
@@ -196,6 +212,11 @@ struct Portable {
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
+  }
+  static float half_at(const char* p) {
+    uint16_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return f16(bits);
   }
   static uint32_t float_to_bits(float value) {
     uint32_t bits;

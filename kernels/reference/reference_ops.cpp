@@ -1,7 +1,7 @@
 // The oracle: every operation as its equation says, one loop after the other, with sums in double precision. It is slow
 // and it is what all other backends are tested against. Both precisions compute the same here.
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
