@@ -104,6 +104,7 @@ int run_verb(const Verb& verb, const Options& options, Output& out) {
                    "This is a fault of Glassbox; please report it."};
   }
   const Result<void> written = out.flush();
+  if (!result && result.error().kind == ErrorKind::cancelled) return report(interrupted_error());
   if (!result) return report(result.error());
   return written ? 0 : report(written.error());
 }
@@ -118,6 +119,7 @@ int run_cli(int argc, char** argv) {
                "glassbox");
   app.set_version_flag("--version", std::string("glassbox ") + GLASSBOX_VERSION);
   app.require_subcommand(0, 1);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 usage, 3 bad file, 130 cancelled.\n"
       "Environment: GLASSBOX_MODEL (the model without -m), GLASSBOX_CPU (portable, avx2, avx512), NO_COLOR.");

@@ -98,6 +98,7 @@ void add_sampler_options(CLI::App& verb, Options& options) {
       ->type_name("N");
   verb.add_option("--order", options.order, "of the stages (temperature,top_k,top_p,min_p)")
       ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)
       ->type_name("LIST");
 }
@@ -105,6 +106,7 @@ void add_sampler_options(CLI::App& verb, Options& options) {
 void add_edit_option(CLI::App& verb, Options& options) {
   verb.add_option("--edit", options.edits,
                   "change the forward pass, e.g. zero:attn_z:L14:H3; repeatable; `help` explains")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)
       ->type_name("SPEC");
 }

@@ -90,6 +90,23 @@ std::string fit_columns(std::string_view text, int columns) {
          std::string(static_cast<size_t>(std::max(columns - 1 - used, 0)), ' ');
 }
 
+std::vector<std::string> wrap_words(std::string_view text, int columns) {
+  std::vector<std::string> lines(1);
+  while (!text.empty()) {
+    const size_t space = text.find(' ');
+    const std::string_view word = text.substr(0, space);
+    const bool fits = display_width(lines.back()) + 1 + display_width(word) <= columns;
+    if (lines.back().empty())
+      lines.back() = word;
+    else if (fits)
+      lines.back().append(" ").append(word);
+    else
+      lines.emplace_back(word);
+    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+  }
+  return lines;
+}
+
 std::string right_align(std::string_view text, int columns) {
   return std::string(static_cast<size_t>(std::max(columns - display_width(text), 0)), ' ') + std::string(text);
 }
@@ -99,9 +116,6 @@ std::string Paint::text(Rgb colour) const {
 }
 std::string Paint::ground(Rgb colour) const {
   return on_ ? sequence(48, colour) : "";
-}
-std::string Paint::bold() const {
-  return on_ ? "\033[1m" : "";
 }
 std::string Paint::reset() const {
   return on_ ? "\033[0m" : "";

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace glassbox {
 
@@ -14,6 +15,8 @@ std::string visible_bytes(std::string_view bytes);
 int display_width(std::string_view text);
 // Cut to `columns` with "…" at the end, or filled up with spaces.
 std::string fit_columns(std::string_view text, int columns);
+// Lines of at most `columns`, broken between words where that is possible.
+std::vector<std::string> wrap_words(std::string_view text, int columns);
 // Filled up with spaces on the left.
 std::string right_align(std::string_view text, int columns);
 
@@ -27,7 +30,6 @@ class Paint {
   bool on() const { return on_; }
   std::string text(Rgb colour) const;
   std::string ground(Rgb colour) const;
-  std::string bold() const;
   std::string reset() const;
 
  private:

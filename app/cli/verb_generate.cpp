@@ -105,14 +105,16 @@ Result<void> run(CliContext& context) {
   if (!prompt) return prompt.error();
 
   Output& out = context.out;
+  bool streamed = false;
   const auto stream = [&](const std::string& part) {
     if (options.json) return true;
     out.write(part);
+    streamed = true;
     return out.flush().ok();
   };
   const Result<Generation> result = generate(*engine->sessions, prompt.take(), *edits, *sampler, options, stream);
   if (!result) {
-    if (!options.json) out.line();
+    if (streamed) out.line();
     return result.error();
   }
   const auto prefilled = static_cast<int64_t>(result->prompt.size());

@@ -78,11 +78,22 @@ struct View {
   std::string dim(const std::string& text) const { return paint.text(palette.dim) + text + paint.reset(); }
 };
 
+// A sentence in as many lines as it needs, the first `bright` characters of it not dimmed.
+void say(Output& out, const View& view, const std::string& text, size_t bright = 0) {
+  bool first = true;
+  for (const std::string& line : wrap_words(text, view.width)) {
+    const size_t kept = first ? std::min(bright, line.size()) : 0;
+    out.line(line.substr(0, kept) + view.dim(line.substr(kept)));
+    first = false;
+  }
+}
+
 void draw_tokens(Output& out, const View& view) {
   int column = 0;
   std::string line;
   for (size_t i = 0; i < view.step.recipe.tokens.size(); ++i) {
-    const std::string text = view.token(i);
+    std::string text = view.token(i);
+    if (display_width(text) > view.width - 2) text = fit_columns(text, view.width - 2);
     // Without colour brackets part the tokens.
     const std::string chip = view.paint.on() ? view.paint.ground(view.palette.chips[i % 6]) +
                                                    view.paint.text(view.palette.text) + text + view.paint.reset()
@@ -117,8 +128,7 @@ void draw_next(Output& out, const View& view) {
     std::string row = fit_columns(text, 16) + right_align(format_probability(candidate.prob), 8) + "  ";
     row += view.paint.text(view.palette.logits) + bar(candidate.prob, columns) + view.paint.reset();
     if (candidate.cut_by >= 0)
-      row += view.dim("cut by " + view.chain.stages[static_cast<size_t>(candidate.cut_by)].kind + ", was " +
-                      format_probability(candidate.prob_model));
+      row += view.dim("cut by " + view.chain.stages[static_cast<size_t>(candidate.cut_by)].kind);
     out.line(row);
   }
   double rest = 0;
@@ -166,18 +176,17 @@ Rgb cell_colour(const View& view, double weight) {
   return weight < 0 ? p.well : blend(p.map[0], p.map[1], p.map[2], weight);
 }
 
-// Two rows of cells in one line: the upper half block has the upper cell's colour, its ground the lower one's.
+// Cells in one line of half blocks: the upper half has the colour of `row`, the lower one that of `row` + 1, or the
+// same where each row has a line of its own. A colour is written when it changes.
 std::string half_blocks(const View& view, const Pattern& pattern, int row, int columns_a_cell, int rows_a_line) {
   std::string line;
+  std::optional<Rgb> text, ground;
   for (int column = 0; column < pattern.side(); ++column) {
     const double upper = pattern.at(row, column), lower = rows_a_line == 2 ? pattern.at(row + 1, column) : upper;
-    for (int i = 0; i < columns_a_cell; ++i) {
-      if (view.paint.on()) {
-        line += view.paint.text(cell_colour(view, upper)) + view.paint.ground(cell_colour(view, lower)) + "▀";
-      } else {
-        line += shade(std::max(upper, lower));
-      }
-    }
+    const Rgb above = cell_colour(view, upper), below = cell_colour(view, lower);
+    if (view.paint.on() && text != above) line += view.paint.text(above), text = above;
+    if (view.paint.on() && ground != below) line += view.paint.ground(below), ground = below;
+    for (int i = 0; i < columns_a_cell; ++i) line += view.paint.on() ? "▀" : shade(std::max(upper, lower));
   }
   return line + view.paint.reset();
 }
@@ -188,13 +197,14 @@ void draw_pattern(Output& out, const View& view, int layer, int head) {
   const bool wide = length <= kWideMap && kLabel + 2 * length <= view.width;
   const int room = wide ? length : std::max(view.width, 1);
   const Pattern pattern(view.step, layer, head, room);
-  out.line("attention, layer " + std::to_string(layer) + " head " + std::to_string(head) +
-           view.dim("  rows: who looks · columns: at whom, from the first token on"));
+  const std::string title = "attention, layer " + std::to_string(layer) + " head " + std::to_string(head);
+  say(out, view, title + " · rows: who looks · columns: at whom, from the first token on", title.size());
   if (!wide) {
     for (int row = 0; row < pattern.side(); row += 2) out.line(half_blocks(view, pattern, row, 1, 2));
     if (pattern.pooled())
-      out.line(view.dim(plural(length, "token") + " in " + plural(pattern.side(), "column") +
-                        ": each cell is the greatest weight in it"));
+      say(out, view,
+          plural(length, "token") + " in " + plural(pattern.side(), "column") +
+              ": each cell is the greatest weight in it");
     return;
   }
   for (int row = 0; row < length; ++row) {
@@ -211,12 +221,12 @@ void draw_pattern(Output& out, const View& view, int layer, int head) {
 
 void draw_footer(Output& out, const View& view) {
   if (has_display()) {
-    out.line(view.dim("The window shows all of this live: glassbox"));
+    say(out, view, "The window shows all of this live: glassbox");
     return;
   }
-  out.line(
-      view.dim("For the window: run glassbox in a desktop session, over ssh -X, or in a virtual display (Xvfb, VNC)."));
-  out.line(view.dim("A picture of it without any display: glassbox shot --stage 3 -p TEXT -o FILE.png"));
+  say(out, view,
+      "For the window: run glassbox in a desktop session, over ssh -X, or in a virtual display (Xvfb, VNC).");
+  say(out, view, "A picture of it without any display: glassbox shot --stage 3 -p TEXT -o FILE.png");
 }
 
 Result<int> choose(const std::optional<int>& asked, int initial, int count, const char* what) {
@@ -261,8 +271,9 @@ Result<void> run(CliContext& context) {
                   Paint(wants_colour(options)),
                   std::max(terminal_width(), kMinWidth)};
   Output& out = context.out;
-  out.line(view.paint.bold() + engine->model->name() + " " + engine->model->format() + view.paint.reset() +
-           view.dim(" · " + engine->sessions->ops().description() + " · " + plural((*step)->length(), "token")));
+  const std::string name = engine->model->name() + " " + engine->model->format();
+  say(out, view, name + " · " + engine->sessions->ops().description() + " · " + plural((*step)->length(), "token"),
+      name.size());
   out.line();
   draw_tokens(out, view);
   out.line();

@@ -34,6 +34,7 @@ void add_options(CLI::App& verb, Options& options) {
           "the lesson shown; `none` closes the pane")
       ->type_name("ID");
   verb.add_option("--command", options.commands, "a command of the Document as JSON, after all else; repeatable")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)
       ->type_name("JSON");
   verb.add_option("--pointer", options.pointer, "where the mouse stands, in shares of the picture: 0.4,0.6")
