@@ -238,6 +238,10 @@ void draw_foot(FrameContext& context, ImVec2 min, float width) {
               fit_text(style, part.text, std::max(0.0f, min.x + width - x)));
     x += text_size(style, part.text).x;
   }
+  const std::string all = format_count(static_cast<int64_t>(view.chain->candidates.size())) + " in all";
+  const float all_width = text_size(theme.small, all).x;
+  if (x + theme.px(16) + all_width <= min.x + width)
+    draw_text(draw, theme.small, {min.x + width - all_width, min.y + theme.px(9) - text_height(theme.small) / 2}, theme.dim, all);
   if (!hovered || ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) return;
   begin_hover_card(theme);
   card_line(theme, "H = -Σ p log2 p");
@@ -299,10 +303,9 @@ void draw_next_token(FrameContext& context) {
   const Rows base{view.chain.get(), view.change.get(), false};
   WindowState state;
   if (view.change) {
-    const int order = header.dropdown("order", "by ", state.get("order"), kOrders, "the list by the probabilities before the edits or with them");
+    const int order = header.dropdown("order", "", state.get("order"), kOrders, "the list by the probabilities before the edits or with them");
     if (order >= 0) state.set("order", order);
   }
-  if (context.model()) header.note(format_count(context.model()->config().vocab) + " in all");
   header.end();
   PanelBody body(context, true);
   if (!context.model()) {

@@ -121,7 +121,7 @@ void draw_row(FrameContext& context, const Table& table, WindowState& state, int
   ImGui::PushID(candidate.id);
   ImGui::SetCursorScreenPos({table.origin.x - bleed, y});
   ImGui::SetNextItemAllowOverlap();
-  if (ImGui::InvisibleButton("row", {table.width + 2 * bleed, table.row})) state.set("selected", candidate.id);
+  if (ImGui::InvisibleButton("row", {table.width + bleed + theme.px(3), table.row})) state.set("selected", candidate.id);
   const bool hovered = ImGui::IsItemHovered(), focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
   const ChainColumn* column = hovered ? column_at(table, ImGui::GetIO().MousePos.x) : nullptr;
   if (hovered && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
@@ -134,7 +134,7 @@ void draw_row(FrameContext& context, const Table& table, WindowState& state, int
     end_value_menu();
   }
   ImDrawList* draw = ImGui::GetWindowDrawList();
-  const ImVec2 min(table.origin.x - bleed, y), max(table.origin.x + table.width + bleed, y + table.row);
+  const ImVec2 min(table.origin.x - bleed, y), max(table.origin.x + table.width + theme.px(3), y + table.row);
   const bool drawn = candidate.id == table.chain.drawn, selected = state.get("selected", -1) == candidate.id;
   const bool lit = hovered || context.hovered.token == candidate.id;
   if (drawn || lit || focused) draw->AddRectFilled(min, max, drawn ? theme.selected : theme.hover, theme.px(4));
@@ -200,7 +200,8 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
   }
   if (held && target >= 0) {
     begin_hover_card(theme);
-    card_value(theme, stage_label(context.document().sampler, column.stage), format_count(target) + " kept", theme.warn);
+    card_value(theme, stage_label(context.document().sampler, column.stage), "", theme.warn);
+    card_row(theme, "kept", format_count(target));
     end_hover_card(theme);
   } else if (hovered) {
     tooltip(theme, "Drag: " + stage_title(column.stage) + " cuts here" + (active ? ", after " + format_count(kept) + " tokens" : "; it is off now"));
@@ -282,7 +283,9 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
   const float rule = corner.y + titles;
   ImGui::GetWindowDrawList()->AddRectFilled({corner.x + bleed, rule}, {corner.x + bleed + width, rule + theme.hairline()}, theme.line);
   ImGui::SetCursorScreenPos({corner.x, rule + theme.px(4)});
-  ImGui::BeginChild("rows", {width + bleed + scrollbar, std::max(theme.px(40), ImGui::GetContentRegionAvail().y)});
+  // Whole rows, so that none is cut at the lower edge.
+  const float rows_height = std::max(2.0f, std::floor(ImGui::GetContentRegionAvail().y / table.row)) * table.row;
+  ImGui::BeginChild("rows", {width + bleed + scrollbar, rows_height});
   const ImVec2 start = ImGui::GetCursorScreenPos();
   table.origin = {start.x + bleed, start.y};
   table.top = ImGui::GetWindowPos().y, table.bottom = table.top + ImGui::GetWindowHeight();

@@ -9,21 +9,26 @@ namespace glassbox {
 
 namespace {
 
-// Widths at 100 %: what a column needs, and what it has when there is room.
+// Pixels: what a column needs, and what it has when there is room.
 struct Wish {
   float least, good;
   float bar_share;  // of the room that is left
 };
 
-Wish wish_of(const ChainColumn& column) {
+Wish wish_of(const Theme& theme, const ChainColumn& column) {
+  const auto number = [&](std::string_view text) { return text_size(theme.mono, text).x; };
+  const auto title = [&](std::string_view text) { return text_size(theme.bold, text).x; };
+  const float gap = theme.px(8);
   switch (column.kind) {
-    case ColumnKind::token: return {104, 136, 0};
-    case ColumnKind::logit: return {56, 58, 0.22f};
-    case ColumnKind::penalty: return {62, 86, 0};
-    case ColumnKind::stage: return column.cuts() ? Wish{74, 92, 0} : Wish{84, 90, 0.22f};
-    case ColumnKind::probability: return {64, 66, 0.56f};
+    case ColumnKind::token: return {theme.px(96), theme.px(136), 0};
+    case ColumnKind::logit: return {number("00.00") + 2 * gap, number("00.00") + 2 * gap, 0.22f};
+    case ColumnKind::penalty: return {title("penalty") + gap, title("penalty") + 4 * gap, 0};
+    case ColumnKind::stage:
+      if (column.cuts()) return {title("min-p") + 2 * gap, std::max(title("min-p 0.05"), title("top-p 0.95")) + 2 * gap, 0};
+      return {title("÷ T = 1.50") + gap, title("÷ T = 1.50") + gap, 0.22f};
+    case ColumnKind::probability: return {title("probability") + gap, title("probability") + gap, 0.56f};
   }
-  return {60, 60, 0};
+  return {theme.px(60), theme.px(60), 0};
 }
 
 bool has_penalties(const SamplerSettings& s) {
@@ -86,12 +91,12 @@ void cut_lines(const FrameContext& context, SamplerStage stage, int row) {
   const SamplerSettings& s = chain.settings;
   const int before = kept_before(chain, stage), after = kept_after(chain, stage);
   if (row >= before) {
-    card_value(theme, stage_title(stage), "not reached", theme.dim);
+    card_value(theme, stage_title(stage) + ": not reached", "", theme.dim);
     card_source(theme, "A stage before this one has cut the token.");
     return;
   }
   const bool kept = row < after;
-  card_value(theme, stage_label(s, stage), kept ? "kept" : "cut", kept ? theme.logits : theme.error);
+  card_value(theme, stage_label(s, stage) + (kept ? ": kept" : ": cut"), "", theme.text);
   if (!chain.stages[static_cast<size_t>(stage_index(chain, stage))].active) {
     card_source(theme, "The setting is off: everything passes.");
     return;
@@ -145,15 +150,15 @@ std::vector<ChainColumn> make_columns(const Theme& theme, const SamplerSettings&
   for (const SamplerStage stage : settings.order) columns.push_back({ColumnKind::stage, stage});
   columns.push_back({ColumnKind::probability});
   float least = 0, good = 0;
-  for (const ChainColumn& column : columns) least += theme.px(wish_of(column).least), good += theme.px(wish_of(column).good);
+  for (const ChainColumn& column : columns) least += wish_of(theme, column).least, good += wish_of(theme, column).good;
   // Between the two, columns grow evenly; what is left then goes to the bars.
   const float growth = std::clamp((width - least) / std::max(good - least, 1.0f), 0.0f, 1.0f);
   const float room = std::max(0.0f, width - good);
   const float longest = theme.px(330);
   float x = 0;
   for (ChainColumn& column : columns) {
-    const Wish wish = wish_of(column);
-    const float own = theme.px(wish.least + (wish.good - wish.least) * growth);
+    const Wish wish = wish_of(theme, column);
+    const float own = wish.least + (wish.good - wish.least) * growth;
     column.x = std::round(x);
     column.bar = std::min(std::floor(room * wish.bar_share), longest) - theme.px(22);
     if (column.bar < theme.px(14)) column.bar = 0;
@@ -221,7 +226,7 @@ void draw_stage_card(const FrameContext& context, const ChainColumn& column) {
   const ChainResult& chain = *context.view().chain;
   begin_hover_card(theme);
   const ColumnHead head = column_head(chain, column);
-  card_value(theme, head.name, head.note, theme.text);
+  card_value(theme, head.name, "", theme.text);
   const auto stage_rows = [&](const ChainStage& stage) {
     card_row(theme, "kept", format_count(stage.kept));
     card_row(theme, "mass kept", format_value(stage.mass));

@@ -68,7 +68,7 @@ void draw_axes(ImDrawList* draw, const Theme& theme, const Plot& plot, int count
   for (int rank = 1; rank < count; rank *= 10) tick(rank, rank == 1);
   tick(count, true);
   const float middle = (plot.min.x + plot.max.x) / 2;
-  draw_text(draw, theme.small, {middle - text_size(theme.small, "rank").x / 2, plot.max.y + theme.px(22)}, theme.dim, "rank");
+  draw_text(draw, theme.small, {middle - text_size(theme.small, "rank →").x / 2, plot.max.y + theme.px(22)}, theme.dim, "rank →");
 }
 
 void draw_curve(ImDrawList* draw, const Plot& plot, const std::vector<int>& ranks, const ChainResult& chain, float Candidate::* value, ImU32 colour, float width) {
@@ -84,8 +84,8 @@ void draw_curve(ImDrawList* draw, const Plot& plot, const std::vector<int>& rank
   draw->AddPolyline(points.data(), static_cast<int>(points.size()), colour, 0, width);
 }
 
-// "entropy 2.14 → 8.76 → 1.48 bit"
-void draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& plot) {
+// "entropy 2.14 → 8.76 → 1.48 bit" in the upper right corner; the x where it begins.
+float draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& plot) {
   const Theme& theme = context.theme;
   const ChainResult& chain = *context.view().chain;
   const double own = chain.entropy_model_bits, last = chain.stages[chain.stages.size() - 2].entropy_bits;
@@ -94,12 +94,12 @@ void draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& p
   const float words = text_size(theme.body, "entropy ").x, digits = text_size(theme.mono, numbers).x;
   const float total = words + digits + text_size(theme.body, " bit").x;
   const ImVec2 at(plot.max.x - total - theme.px(10), plot.min.y + theme.px(8));
-  if (at.x < plot.min.x + theme.px(60)) return;
+  if (at.x < plot.min.x + theme.px(60)) return plot.max.x;
   draw->AddRectFilled({at.x - theme.px(4), at.y}, {at.x + total + theme.px(4), at.y + theme.px(19)}, with_alpha(theme.surface, 0.85f), theme.px(3));
   draw_text(draw, theme.body, at, theme.dim, "entropy ");
   draw_text(draw, theme.mono, {at.x + words, at.y + theme.px(1)}, theme.text, numbers);
   draw_text(draw, theme.body, {at.x + words + digits, at.y}, theme.dim, " bit");
-  if (!ImGui::IsMouseHoveringRect({at.x, at.y}, {at.x + total, at.y + theme.px(20)}) || !ImGui::IsWindowHovered()) return;
+  if (!ImGui::IsMouseHoveringRect({at.x, at.y}, {at.x + total, at.y + theme.px(20)}) || !ImGui::IsWindowHovered()) return at.x;
   begin_hover_card(theme);
   card_line(theme, "H = -Σ p log2 p");
   card_row(theme, "the model's own", format_value(own, 6) + " bit");
@@ -107,6 +107,7 @@ void draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& p
   card_row(theme, "after the whole chain", format_value(last, 6) + " bit");
   card_source(theme, "2 to the power of H is how many equally likely tokens would be as uncertain.");
   end_hover_card(theme);
+  return at.x;
 }
 
 void draw_rank_card(const FrameContext& context, const HeatedMass& mass, int rank) {
@@ -122,8 +123,8 @@ void draw_rank_card(const FrameContext& context, const HeatedMass& mass, int ran
   end_hover_card(theme);
 }
 
-// The line of the cut: dragging it sets top-p.
-void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const HeatedMass& mass, WindowState& state) {
+// The line of the cut: dragging it sets top-p. `taken`: where something else begins in the first line of the plot.
+void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const HeatedMass& mass, float taken, WindowState& state) {
   const Theme& theme = context.theme;
   const ChainResult& chain = *context.view().chain;
   const int count = static_cast<int>(chain.candidates.size());
@@ -159,7 +160,7 @@ void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const H
                      format_value(100 * mass.cumulative[static_cast<size_t>(std::max(shown, 1)) - 1], 3) + " %";
   if (was_held && shown > kept) text += ", of which the other rules keep " + format_count(kept);
   const float width = text_size(theme.body, text).x;
-  const float line = plot.min.y + theme.px(was_held || x + width > plot.max.x - theme.px(250) ? 30 : 8);
+  const float line = plot.min.y + theme.px(x + theme.px(22) + width > taken ? 30 : 8);
   const bool right = x + theme.px(14) + width < plot.max.x;
   const ImVec2 at(right ? x + theme.px(14) : std::max(plot.min.x + theme.px(4), x - theme.px(14) - width), line);
   draw->AddRectFilled({at.x - theme.px(4), at.y}, {at.x + width + theme.px(4), at.y + theme.px(19)}, with_alpha(theme.surface, 0.85f), theme.px(3));
@@ -210,8 +211,8 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   draw_curve(draw, plot, ranks, chain, &Candidate::prob_model, theme.dim, std::max(theme.px(1.25f), 1.0f));
   draw_curve(draw, plot, ranks, chain, &Candidate::prob_heated, theme.logits, std::max(theme.px(2), 1.5f));
   draw->PopClipRect();
-  draw_text(draw, theme.small, {plot.min.x + theme.px(8), plot.max.y - theme.px(22)}, theme.dim, "probability ↑");
-  draw_entropies(context, draw, plot);
+  draw_text(draw, theme.small, {body.min.x, plot.max.y + theme.px(22)}, theme.dim, "probability ↑");
+  const float entropies = draw_entropies(context, draw, plot);
 
   int lit = hovered ? under : -1;
   if (lit < 0 && context.hovered.token >= 0 && static_cast<size_t>(context.hovered.token) < chain.rank_of.size())
@@ -227,7 +228,7 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
     context.hover.token = chain.candidates[static_cast<size_t>(under) - 1].id;
     if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_rank_card(context, *mass, under);
   }
-  draw_cut(context, draw, plot, *mass, state);
+  draw_cut(context, draw, plot, *mass, entropies, state);
 }
 
 // "before ─  at T ━" at the right end of the header.
