@@ -16,9 +16,9 @@ namespace {
 
 constexpr int kMostLines = 3;
 // Lengths at 100 %.
-constexpr float kSide = 16, kTop = 11, kFieldPadding = 9, kChipGap = 4, kRowGap = 11, kBottom = 13, kTimeline = 26;
+constexpr float kSide = 16, kTop = 11, kFieldPadding = 8, kChipGap = 4, kRowGap = 11, kBottom = 13, kTimeline = 26;
 
-TextStyle field_style(const Theme& theme) { return {theme.body.font, theme.px(16)}; }
+TextStyle field_style(const Theme& theme) { return {theme.body.font, theme.px(16 * Theme::kLine)}; }
 
 struct TransportWidths {
   float chat, literal, seed, total;
@@ -28,7 +28,7 @@ TransportWidths transport_widths(const Theme& theme, uint64_t seed) {
   TransportWidths w{};
   const float gap = theme.px(6), wide = theme.px(12);
   w.chat = toggle_width(theme, "Chat"), w.literal = toggle_width(theme, "literal");
-  w.seed = std::ceil(text_size(theme.body, "seed").x + text_size(theme.mono, std::to_string(seed)).x) + theme.px(24);
+  w.seed = std::ceil(text_size(theme.small, "seed").x + text_size(theme.mono, std::to_string(seed)).x) + theme.px(24);
   const float step = icon_button_width(theme, {.primary = true, .text = "Step"});
   w.total = w.literal + wide + 4 * theme.px(30) + step + 4 * gap + wide + w.seed + gap + w.chat;
   return w;
@@ -292,10 +292,9 @@ void PromptBar::draw_transport(FrameContext& context, float right, float top) {
     const bool hovered = ImGui::IsItemHovered();
     draw->AddRectFilled(low, top_right, hovered ? theme.hover : theme.raised, theme.px(Theme::kRounding));
     draw->AddRect(low, top_right, theme.line, theme.px(Theme::kRounding), 0, theme.hairline());
-    const ImFontBaked* baked = theme.body.font->GetFontBaked(theme.body.size);
-    const float y = std::round((low.y + top_right.y - baked->Ascent + baked->Descent) / 2);
-    draw_text(draw, theme.body, {low.x + theme.px(9), y}, theme.dim, "seed");
-    draw_text(draw, theme.mono, {low.x + theme.px(15) + text_size(theme.body, "seed").x, y + theme.px(1)}, theme.text,
+    const float middle = (low.y + top_right.y) / 2;
+    draw_text(draw, theme.small, {low.x + theme.px(9), middle - theme.small.size / 2}, theme.dim, "seed");
+    draw_text(draw, theme.mono, {low.x + theme.px(15) + text_size(theme.small, "seed").x, middle - theme.mono.size / 2}, theme.text,
               std::to_string(document.seed));
     tooltip(theme, "Chance is a function of the seed, the branch and the position: the same seed draws the same text. Click to type another one.");
   }
@@ -354,7 +353,7 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   const Model* model = context.model();
   const Document& document = context.document();
   if (!model || document.runs.empty()) {
-    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + theme.px(4)}, theme.dim,
+    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim,
               context.bench.loading() ? "The tokens appear when the model is loaded." : "Open a model to see the tokens (Ctrl+O).");
     return;
   }
@@ -413,7 +412,7 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   while (first < count && lefts[static_cast<size_t>(first) + 1] - gap < scroll_) ++first;
   if (scroll_ > 0) {
     while (first < count && lefts[static_cast<size_t>(first)] < scroll_) ++first;
-    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + theme.px(4)}, theme.dim, format_count(first) + " +");
+    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim, format_count(first) + " +");
     offset = text_size(theme.body, format_count(first) + " +").x + theme.px(8);
   }
   const float base = first < count ? lefts[static_cast<size_t>(first)] : 0;
@@ -440,7 +439,7 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   }
   if (last + 1 < count) {
     const std::string rest = "+ " + format_count(count - last - 1);
-    draw_text(ImGui::GetWindowDrawList(), theme.body, {x + theme.px(8), min.y + theme.px(4)}, theme.dim, rest);
+    draw_text(ImGui::GetWindowDrawList(), theme.body, {x + theme.px(8), min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim, rest);
     x += theme.px(8) + text_size(theme.body, rest).x;
   }
   if (predict) {
@@ -496,7 +495,7 @@ void PromptBar::draw_timeline(FrameContext& context, ImVec2 min, float width) {
   const std::string place = format_count(run.depth(run.cursor)) + " of " + format_count(steps) + " tokens";
   const float label = text_size(theme.small, place).x;
   right -= label;
-  draw_text(draw, theme.small, {right, middle - theme.small.size * 0.6f}, theme.dim, place);
+  draw_text(draw, theme.small, {right, middle - theme.small.size * 0.5f}, theme.dim, place);
   right -= theme.px(14);
 
   const float left = min.x + theme.px(6);

@@ -68,9 +68,11 @@ void App::draw_rail(ImVec2 min, ImVec2 size) {
     const float middle = (low.x + high.x) / 2;
     const float icon_y = low.y + (roomy ? theme_.px(23) : height * 0.36f);
     draw_icon(draw, stage_icon(stage), {middle, icon_y}, theme_.px(roomy ? 24 : 18), colour, std::max(1.0f, theme_.scale * 1.6f));
-    const std::string name = fit_text(theme_.small, entry.name, high.x - low.x - theme_.px(4));
-    const float name_y = roomy ? low.y + theme_.px(41) : low.y + height * 0.58f;
-    draw_text(draw, theme_.small, {middle - text_size(theme_.small, name).x / 2, name_y}, colour, name);
+    // Twelve, and eleven below: with thirteen the longest name would touch both edges.
+    const TextStyle label{theme_.small.font, theme_.px(12 * Theme::kLine)};
+    const std::string name = fit_text(label, entry.name, high.x - low.x - theme_.px(4));
+    const float name_y = roomy ? low.y + theme_.px(39) : low.y + height * 0.56f;
+    draw_text(draw, label, {middle - text_size(label, name).x / 2, name_y}, colour, name);
     const LessonPane::Progress progress = lessons_.progress(document(), stage);
     if (roomy && entry.built && progress.total > 0) {
       const float width = theme_.px(28), y = low.y + theme_.px(63), thick = theme_.px(3);
@@ -78,7 +80,7 @@ void App::draw_rail(ImVec2 min, ImVec2 size) {
       draw->AddRectFilled({middle - width / 2, y}, {middle + width / 2, y + thick}, theme_.line, thick / 2);
       if (done > 0) draw->AddRectFilled({middle - width / 2, y}, {middle - width / 2 + done, y + thick}, theme_.ok, thick / 2);
     } else if (roomy && !entry.built) {
-      const TextStyle tiny{theme_.small.font, theme_.px(11)};
+      const TextStyle tiny{theme_.small.font, theme_.px(11 * Theme::kLine)};
       draw_text(draw, tiny, {middle - text_size(tiny, "not built").x / 2, low.y + theme_.px(58)}, colour, "not built");
     }
     std::string hint = std::to_string(stage) + " · " + std::string(stage_title(stage));

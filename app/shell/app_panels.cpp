@@ -101,8 +101,9 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
   style_nodes(ImGui::DockBuilderGetNode(dockspace));
   ImGui::SetCursorScreenPos(pos);
   ImGui::PushStyleColor(ImGuiCol_Separator, 0u);
+  ImGui::PushStyleColor(ImGuiCol_Border, 0u);  // the splitters of a dock space take this one
   ImGui::DockSpace(dockspace, inner, ImGuiDockNodeFlags_NoWindowMenuButton | ImGuiDockNodeFlags_NoCloseButton);
-  ImGui::PopStyleColor();
+  ImGui::PopStyleColor(2);
   bool any = false;
   for (const Panel& panel : all_panels()) any |= panel_open(panel);
   if (!any) {
@@ -119,7 +120,7 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
 }
 
 void App::draw_panel(const Panel& panel) {
-  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings |
+  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoCollapse |
                                       ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse;
   ImGui::SetNextWindowSizeConstraints({theme_.px(120), theme_.px(60)}, {FLT_MAX, FLT_MAX});
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));

@@ -79,7 +79,7 @@ void Palette::draw(const Theme& theme, const std::vector<Action>& actions, ImVec
         draw->AddRectFilled(low, high, theme.selected, theme.px(Theme::kRounding));
         if (moved) ImGui::SetScrollHereY(0.5f);
       }
-      const float y = low.y + (row - theme.body.size * 1.2f) / 2;
+      const float y = low.y + (row - theme.body.size) / 2;
       const float keys = action.keys.empty() ? 0 : text_size(theme.small, action.keys).x + theme.px(12);
       draw_text(draw, theme.body, {low.x + theme.px(10), y}, enabled ? theme.text : theme.faint,
                 fit_text(theme.body, action.name, high.x - low.x - keys - theme.px(30)));

@@ -63,9 +63,13 @@ Theme make_theme(ThemeKind kind, float factor, ProbabilityMap map, bool motion, 
   else set_light(theme);
   if (map == ProbabilityMap::viridis) theme.attention_map = theme.probability_map = make_viridis_map();
   if (map == ProbabilityMap::cividis) theme.attention_map = theme.probability_map = make_cividis_map();
-  // Whole pixels: glyphs then land on the same grid in every line.
-  const auto style = [&](ImFont* font, float at_100) { return TextStyle{font, theme.px(at_100)}; };
-  theme.body = style(fonts.text, 15), theme.bold = style(fonts.text_bold, 15), theme.italic = style(fonts.text_italic, 15);
+  // VISUAL.md gives sizes of the em, as everyone writes them. Dear ImGui's size is that of a line, ascent to descent:
+  // 1.21 em in Inter and 1.32 em in JetBrains Mono. Whole pixels, so that glyphs land on the same grid in every line.
+  const auto style = [&](ImFont* font, float em_at_100) {
+    const bool mono = font == fonts.mono || font == fonts.mono_bold;
+    return TextStyle{font, theme.px(em_at_100 * (font == fonts.icons ? 1.0f : mono ? 1.32f : Theme::kLine))};
+  };
+  theme.body = style(fonts.text, 14), theme.bold = style(fonts.text_bold, 14), theme.italic = style(fonts.text_italic, 14);
   theme.small = style(fonts.text, 13), theme.small_bold = style(fonts.text_bold, 13);
   theme.title = style(fonts.text_bold, 20), theme.heading = style(fonts.text_bold, 17);
   theme.mono = style(fonts.mono, 14), theme.mono_bold = style(fonts.mono_bold, 14);

@@ -7,7 +7,8 @@
 
 namespace glassbox {
 
-// A font at a size in pixels, already scaled: ImGui::PushFont(style.font, style.size).
+// A font at a size in pixels, already scaled: ImGui::PushFont(style.font, style.size). The size is the height of a line,
+// ascent to descent, as Dear ImGui counts it; text is centred on y when it begins at y − size / 2.
 struct TextStyle {
   ImFont* font = nullptr;
   float size = 0;
@@ -59,6 +60,7 @@ struct Theme {
 
   // sizes of VISUAL.md, at 100 %
   static constexpr float kPadding = 12, kGap = 8, kControl = 28, kRounding = 6, kChipRounding = 4;
+  static constexpr float kLine = 1.21f;  // height of a line of Inter in em
   static constexpr float kRail = 72, kLessonPane = 380, kStatusBar = 26, kPanelHeader = 36;
 };
 

@@ -109,13 +109,13 @@ void tooltip(const Theme& theme, std::string_view text) {
 }
 
 float button_width(const Theme& theme, std::string_view label) {
-  return std::ceil(text_size(theme.body, shown(label)).x) + theme.px(20);
+  return std::ceil(text_size(theme.small, shown(label)).x) + theme.px(20);
 }
 
 bool small_button(const Theme& theme, const char* label, const ButtonLook& look) {
   const float width = look.width > 0 ? look.width : button_width(theme, label);
   return button_frame(theme, label, width, look, [&](ImDrawList* draw, ImVec2 min, ImVec2 max, ImU32 colour) {
-    const TextStyle& style = look.primary ? theme.bold : theme.body;
+    const TextStyle& style = look.primary ? theme.small_bold : theme.small;
     const std::string text = fit_text(style, shown(label), max.x - min.x - theme.px(8));
     draw_text(draw, style, {(min.x + max.x - text_size(style, text).x) / 2, text_y(style, min, max)}, colour, text);
   });
@@ -126,7 +126,7 @@ float toggle_width(const Theme& theme, std::string_view label) { return button_w
 bool toggle(const Theme& theme, const char* label, bool on, const ButtonLook& look) {
   return button_frame(theme, label, look.width > 0 ? look.width : toggle_width(theme, label), look,
                       [&](ImDrawList* draw, ImVec2 min, ImVec2 max, ImU32 colour) {
-                        draw_text(draw, theme.body, {min.x + theme.px(10), text_y(theme.body, min, max)}, colour,
+                        draw_text(draw, theme.small, {min.x + theme.px(10), text_y(theme.small, min, max)}, colour,
                                   shown(label));
                         draw_dot(draw, theme, {max.x - theme.px(14), std::round((min.y + max.y) / 2)}, on, colour);
                       });
@@ -139,8 +139,8 @@ bool begin_dropdown(const Theme& theme, const char* label, const ButtonLook& loo
   const float width = look.width > 0 ? look.width : dropdown_width(theme, label);
   ImGui::PushID(label);
   const bool clicked = button_frame(theme, label, width, look, [&](ImDrawList* draw, ImVec2 low, ImVec2 high, ImU32 colour) {
-    draw_text(draw, theme.body, {low.x + theme.px(10), text_y(theme.body, low, high)}, colour,
-              fit_text(theme.body, shown(label), high.x - low.x - theme.px(28)));
+    draw_text(draw, theme.small, {low.x + theme.px(10), text_y(theme.small, low, high)}, colour,
+              fit_text(theme.small, shown(label), high.x - low.x - theme.px(28)));
     draw_arrow(draw, theme, {high.x - theme.px(12), std::round((low.y + high.y) / 2)}, colour);
   });
   const float bottom = ImGui::GetItemRectMax().y;
@@ -176,8 +176,8 @@ int dropdown(const Theme& theme, const char* id, std::string_view prefix, int cu
   if (own.width <= 0) own.width = dropdown_width(theme, label);
   const ImVec2 min = ImGui::GetCursorScreenPos();
   const bool clicked = button_frame(theme, "##button", own.width, own, [&](ImDrawList* draw, ImVec2 low, ImVec2 high, ImU32 colour) {
-    draw_text(draw, theme.body, {low.x + theme.px(10), text_y(theme.body, low, high)}, colour,
-              fit_text(theme.body, label, high.x - low.x - theme.px(28)));
+    draw_text(draw, theme.small, {low.x + theme.px(10), text_y(theme.small, low, high)}, colour,
+              fit_text(theme.small, label, high.x - low.x - theme.px(28)));
     draw_arrow(draw, theme, {high.x - theme.px(12), std::round((low.y + high.y) / 2)}, colour);
   });
   const float bottom = ImGui::GetItemRectMax().y;
@@ -368,7 +368,7 @@ void draw_colour_bar(ImDrawList* draw, const Theme& theme, const ColourMap& map,
   const float last = std::max(static_cast<float>(labels.size()) - 1, 1.0f);
   for (size_t i = 0; i < labels.size(); ++i) {
     const float y = max.y - size.y * static_cast<float>(i) / last;
-    draw_text(draw, theme.mono_small, {max.x + theme.px(7), y - theme.mono_small.size * 0.6f}, theme.dim, labels[i]);
+    draw_text(draw, theme.mono_small, {max.x + theme.px(7), y - theme.mono_small.size * 0.5f}, theme.dim, labels[i]);
   }
 }
 

@@ -10,7 +10,7 @@ namespace glassbox {
 
 namespace {
 
-float line_height(const TextStyle& style) { return std::ceil(style.size * 1.25f); }
+float line_height(const TextStyle& style) { return std::ceil(style.size * 1.08f); }
 
 struct FractionBox {
   float width, height, bar;  // bar: y of the fraction bar from the top

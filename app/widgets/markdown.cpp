@@ -11,7 +11,7 @@ namespace glassbox {
 
 namespace {
 
-constexpr float kTextSize = 15;  // at 100 %
+constexpr float kTextSize = 15 * Theme::kLine;  // at 100 %
 constexpr size_t kLargestFont = size_t{64} << 20;
 
 // The names that the Markdown renderer asks for, and the files that the window's own text is set in.

@@ -92,6 +92,7 @@ std::string token_text(const Theme& theme, const Tokenizer& tokenizer, int32_t i
 }
 
 ImVec2 text_size(const TextStyle& style, std::string_view text) {
+  if (text.empty()) return {0, style.size};  // an empty view may have no data at all
   return style.font->CalcTextSizeA(style.size, FLT_MAX, 0.0f, text.data(), text.data() + text.size());
 }
 
@@ -106,6 +107,7 @@ std::string fit_text(const TextStyle& style, std::string_view text, float width)
 }
 
 void draw_text(ImDrawList* draw, const TextStyle& style, ImVec2 pos, ImU32 colour, std::string_view text) {
+  if (text.empty()) return;
   draw->AddText(style.font, style.size, {std::round(pos.x), std::round(pos.y)}, colour, text.data(),
                 text.data() + text.size());
 }
@@ -194,7 +196,7 @@ void draw_chip(ImDrawList* draw, const Theme& theme, ImVec2 min, std::string_vie
                   with_alpha(look.ring, look.alpha), rounding + line / 2, 0, line);
   }
   const float inset = (size.x - std::ceil(text_size(style, text).x)) / 2;
-  draw_visible_text(draw, style, {min.x + inset, min.y + (size.y - style.size * 1.18f) / 2}, colour, text);
+  draw_visible_text(draw, style, {min.x + inset, min.y + (size.y - style.size) / 2}, colour, text);
 }
 
 ChipAnswer token_chip(const Theme& theme, const char* id, std::string_view text, const ChipLook& look) {
