@@ -71,9 +71,7 @@ void App::update_theme() {
 void App::prepare(double now, float monitor_scale) {
   now_ = now;
   monitor_scale_ = monitor_scale;
-  update_needs();
-  while (bench_.pump()) {
-  }
+  (void)take_news();
   check_goals();
   update_theme();
   if (options_.autosave) {
@@ -84,6 +82,16 @@ void App::prepare(double now, float monitor_scale) {
   notices_.follow("engine", bench_.error());
   loading_since_ = bench_.loading() ? (loading_since_ > 0 ? loading_since_ : now) : 0;
   busy_since_ = bench_.status().busy ? (busy_since_ > 0 ? busy_since_ : now) : 0;
+}
+
+bool App::take_news() {
+  update_needs();
+  bool changed = false;
+  while (bench_.pump()) changed = true;
+  const std::shared_ptr<const Model> model = bench_.model();
+  const std::string title = model ? "Glassbox: " + model->name() : "Glassbox";
+  if (title != title_) host_.set_title(title_ = title);
+  return changed;
 }
 
 bool App::panel_open(const Panel& panel) const {

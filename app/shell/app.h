@@ -50,6 +50,8 @@ class App final : public ShellServices {
   void draw();
   void after_render();
 
+  // Takes finished work between frames. True when something changed and a frame is due.
+  bool take_news();
   // False when the next frame would be the same as this one.
   bool wants_frame() const;
   // When something changes by itself (a saying goes, the document is to be saved); 0: never.
@@ -130,6 +132,7 @@ class App final : public ShellServices {
   Layout layout_built_;                // as it was read back after it was built
   std::string status_detail_;          // which part of the status bar is explained
   double loading_since_ = 0, busy_since_ = 0;
+  std::string title_;                  // of the window
   std::string document_path_;          // of the file that was opened or saved
   struct Capture {
     std::string path;

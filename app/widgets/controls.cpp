@@ -281,7 +281,7 @@ bool value_box(const Theme& theme, float* value, const SliderRange& range, float
 bool slider(const Theme& theme, const char* label, float* value, const SliderRange& range) {
   const float total = ImGui::GetContentRegionAvail().x;
   const float height = theme.px(28), gap = theme.px(12);
-  const float box = theme.px(54);
+  const float box = theme.px(60);
   // In a narrow panel the label gives way first, down to its own width.
   const float wish = theme.px(range.label_width), text_width = std::ceil(text_size(theme.body, shown(label)).x);
   const float label_width = std::clamp(total - box - 2 * gap - theme.px(120), std::min(text_width, total * 0.45f), wish);
