@@ -51,13 +51,13 @@ ImFont* add_font(const std::string& path, bool merge) {
 
 struct Wanted {
   ImFont* Fonts::*slot;
-  std::initializer_list<const char*> names;
+  std::vector<const char*> names;
   const char* package;
 };
 
 }  // namespace
 
-std::string find_font_file(std::initializer_list<const char*> names) {
+std::string find_font_file(const std::vector<const char*>& names) {
   static const FontFiles files = find_fonts();
   for (const char* name : names)
     if (const auto it = files.find(name); it != files.end()) return it->second;
@@ -84,7 +84,7 @@ Result<Fonts> load_fonts() {
     const std::string path = find_font_file(want.names);
     ImFont* font = path.empty() ? nullptr : add_font(path, false);
     if (!font) {
-      return Error{ErrorKind::failed, std::string("the font file ") + *want.names.begin() + " was not found or not read",
+      return Error{ErrorKind::failed, std::string("the font file ") + want.names.front() + " was not found or not read",
                    !path.empty() ? path : "/usr/share/fonts, /usr/local/share/fonts, ~/.local/share/fonts, ~/.fonts", "",
                    std::string("install the package ") + want.package + " (apt-get install " + want.package +
                        "), or run app/run, which does"};

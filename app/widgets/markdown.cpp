@@ -16,7 +16,7 @@ constexpr size_t kLargestFont = size_t{64} << 20;
 
 // The names that the Markdown renderer asks for, and the files that the window's own text is set in.
 std::string file_of(const std::string& asset) {
-  static const std::map<std::string, std::initializer_list<const char*>> names = {
+  static const std::map<std::string, std::vector<const char*>> names = {
       {"glassbox/Text-Regular.ttf", {"Inter-Regular.otf", "Inter-Regular.ttf"}},
       {"glassbox/Text-Bold.ttf", {"Inter-SemiBold.otf", "Inter-SemiBold.ttf"}},
       {"glassbox/Text-RegularItalic.ttf", {"Inter-Italic.otf", "Inter-Italic.ttf"}},
