@@ -26,25 +26,6 @@ bool file_exists(const std::string& path) {
   return file != nullptr;
 }
 
-Result<std::vector<int32_t>> parse_ids(const std::string& list) {
-  std::vector<int32_t> ids;
-  const char* at = list.data();
-  const char* end = at + list.size();
-  while (at < end) {
-    while (at < end && (*at == ' ' || *at == ',' || *at == '\n')) ++at;
-    if (at == end) break;
-    int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc() || (next < end && *next != ' ' && *next != ',' && *next != '\n')) {
-      return Error{ErrorKind::usage, "A token id cannot be read.",
-                   "--ids, character " + std::to_string(at - list.data()), "numbers with commas between them", ""};
-    }
-    ids.push_back(id);
-    at = next;
-  }
-  return ids;
-}
-
 }  // namespace
 
 Result<std::string> find_model_file(const Options& options) {
@@ -123,13 +104,28 @@ Result<std::string> read_text(const Options& options) {
   return text;
 }
 
-Result<std::vector<int32_t>> read_tokens(const Options& options, const Model& model) {
-  if (options.ids) {
-    Result<std::vector<int32_t>> ids = parse_ids(*options.ids);
-    if (!ids) return ids.error();
-    if (ids->empty()) return Error{ErrorKind::usage, "There is no token id.", "--ids", "at least one", ""};
-    return ids;
+Result<std::vector<int32_t>> read_ids(const std::string& list) {
+  std::vector<int32_t> ids;
+  const char* at = list.data();
+  const char* end = at + list.size();
+  while (at < end) {
+    while (at < end && (*at == ' ' || *at == ',' || *at == '\n')) ++at;
+    if (at == end) break;
+    int32_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc() || (next < end && *next != ' ' && *next != ',' && *next != '\n')) {
+      return Error{ErrorKind::usage, "A token id cannot be read.",
+                   "--ids, character " + std::to_string(at - list.data()), "numbers with commas between them", ""};
+    }
+    ids.push_back(id);
+    at = next;
   }
+  if (ids.empty()) return Error{ErrorKind::usage, "There is no token id.", "--ids", "at least one", ""};
+  return ids;
+}
+
+Result<std::vector<int32_t>> read_tokens(const Options& options, const Model& model) {
+  if (options.ids) return read_ids(*options.ids);
   Result<std::string> text = read_text(options);
   if (!text) return text.error();
   Result<std::vector<int32_t>> tokens = tokenise_prompt({text.take(), options.chat, options.literal}, &model);

@@ -38,6 +38,8 @@ Result<std::shared_ptr<Ops>> make_ops(const Options& options);
 // UTF-8 with its byte offset, too long), bad_file (--file), failed or cancelled (standard input).
 Result<std::string> read_text(const Options& options);
 bool has_text(const Options& options);
+// The numbers of --ids. Errors (usage): something else, none.
+Result<std::vector<int32_t>> read_ids(const std::string& list);
 // The tokens that the model gets: of the text, or --ids. Errors: as read_text(); usage for a prompt that does not fit
 // the context (both numbers), an id that the model lacks, a chat without a known template, a prompt without tokens.
 Result<std::vector<int32_t>> read_tokens(const Options& options, const Model& model);

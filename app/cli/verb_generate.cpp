@@ -25,6 +25,10 @@ void add_options(CLI::App& verb, Options& options) {
   verb.add_flag("--ignore-eos", options.ignore_eos, "go on after a token that ends the text");
   add_edit_option(verb, options);
   add_json_option(verb, options);
+  verb.footer(
+      "JSON: prompt_ids, ids, text, finish (end, length, context), timing, logits_hash. The hash goes over the logits "
+      "of all\n"
+      "steps: equal hashes stand for equal bits.");
 }
 
 struct Generation {

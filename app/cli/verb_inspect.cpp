@@ -15,6 +15,9 @@ namespace {
 
 constexpr size_t kShownValues = 8;  // of a row, as text; JSON has all
 constexpr size_t kShownRows = 40;
+// 16 bytes each while the document is made. More is refused, since memory that is promised and not there ends a
+// program.
+constexpr int64_t kMaxValues = int64_t{1} << 26;
 
 void add_options(CLI::App& verb, Options& options) {
   add_engine_options(verb, options);
@@ -34,6 +37,10 @@ void add_options(CLI::App& verb, Options& options) {
   verb.add_flag("--heads", options.heads, "instead of a tap: the measured scores and badges of all heads");
   add_edit_option(verb, options);
   add_json_option(verb, options);
+  verb.footer(
+      "JSON: tap, layer, head, position, axes, shape, data, logits_hash. Values are f32, written so that they read "
+      "back as\n"
+      "themselves. JSON has no infinity: the scores of masked keys are -inf and printed as null.");
 }
 
 Error out_of_range(const std::string& what, int64_t value, const std::string& option, int64_t count) {
@@ -108,6 +115,11 @@ Result<TapSlice> find_slice(const Options& options, const ModelConfig& config, i
     if (*slice.position == -1) slice.position = length - 1;
   }
   return slice;
+}
+
+int64_t value_count(const TapSlice& slice, const ModelConfig& config, int length) {
+  const int64_t heads = slice.head ? 1 : std::max(tap_heads(slice.tap, config, slice.layer), 1);
+  return (slice.position ? 1 : length) * heads * tap_width(slice.tap, config, slice.layer, length);
 }
 
 // Nested arrays as rows of their last axis, each with the indices before it.
@@ -214,6 +226,12 @@ Result<void> run(CliContext& context) {
   }
   const Result<TapSlice> slice = find_slice(options, config, static_cast<int>(request.tokens.size()));
   if (!slice) return slice.error();
+  const int64_t values = value_count(*slice, config, static_cast<int>(request.tokens.size()));
+  if (values > kMaxValues) {
+    return Error{ErrorKind::usage, "These are " + format_count(values) + " values.", "--tap " + *options.tap,
+                 "at most " + format_count(kMaxValues),
+                 "Choose a head (--head), a position (--pos) or a shorter text."};
+  }
   request.needs.add(slice->tap, slice->layer, slice->layer + 1);
   Progress progress("computing");
   const Result<std::shared_ptr<const Step>> step =

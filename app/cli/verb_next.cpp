@@ -15,8 +15,9 @@
 namespace glassbox {
 namespace {
 
-constexpr int kShownCandidates = 20;           // as text; JSON has all of them
-constexpr size_t kMaxLogitsBytes = 64u << 20;  // 16 million tokens
+constexpr int kShownCandidates = 20;  // as text; JSON has all of them
+constexpr size_t kMaxLogitsBytes = size_t{4}
+                                   << 20;  // a million tokens; each candidate is a kilobyte of JSON while it is made
 
 void add_options(CLI::App& verb, Options& options) {
   add_engine_options(verb, options);
@@ -74,27 +75,38 @@ Result<Source> recorded_source(const Options& options) {
     return Error{ErrorKind::usage, "Recorded logits cannot be edited: no model runs.", "--edit with --logits",
                  "one of the two", ""};
   }
+  if (options.ids) {
+    Result<std::vector<int32_t>> ids = read_ids(*options.ids);
+    if (!ids) return ids.error();
+    const auto vocab = static_cast<int64_t>(source.logits.size());
+    for (const int32_t id : *ids) {
+      if (id >= 0 && id < vocab) continue;
+      return Error{ErrorKind::usage, "The vector has no token " + std::to_string(id) + ".", "--ids",
+                   "0 to " + std::to_string(vocab - 1), ""};
+    }
+    source.tokens = ids.take();
+  }
   // A model is wanted for the words only, unless a text has to be tokenised for the penalties.
+  const bool needed = options.prompt || options.file;
   Result<std::shared_ptr<const Model>> model = load_model(options);
   if (!model) {
-    const bool needed = options.model || has_text(options) || model.error().kind == ErrorKind::cancelled;
-    if (needed) return model.error();
+    if (needed || options.model || model.error().kind == ErrorKind::cancelled) return model.error();
     note("note: no model is at hand, so the candidates have no text (name one with -m)");
     return source;
   }
   if (static_cast<size_t>((*model)->config().vocab) != source.logits.size()) {
-    note("note: " + (*model)->path() + " has " + plural((*model)->config().vocab, "token") + " and the vector " +
-         format_count(static_cast<int64_t>(source.logits.size())) + ", so the candidates have no text");
-    if (has_text(options) && !options.ids) {
+    if (needed) {
       return Error{ErrorKind::usage,
                    "The text cannot be tokenised for the penalties: the model's vocabulary is another.",
-                   "-p with --logits", "a model that fits the vector (-m)", "Give the tokens before it as --ids."};
+                   (*model)->path(), "a model that fits the vector (-m)", "Give the tokens before it as --ids."};
     }
-  } else {
-    source.model = model.take();
+    note("note: " + (*model)->path() + " has " + plural((*model)->config().vocab, "token") + " and the vector " +
+         format_count(static_cast<int64_t>(source.logits.size())) + ", so the candidates have no text");
+    return source;
   }
-  if (has_text(options)) {
-    Result<std::vector<int32_t>> tokens = read_tokens(options, source.model ? *source.model : **model);
+  source.model = model.take();
+  if (needed) {
+    Result<std::vector<int32_t>> tokens = read_tokens(options, *source.model);
     if (!tokens) return tokens.error();
     source.tokens = tokens.take();
   }

@@ -77,6 +77,9 @@ TEST_CASE("requests that the model cannot fulfil are errors of usage") {
   require_error({"inspect", "-m", m, "-p", "x", "--tap", "blocks.1.attn.hook_q", "--layer", "0"}, 2, {"layer"});
   require_error({"inspect", "-m", tiny_model("gpt2"), "-p", "x", "--tap", "q_rot", "--layer", "0"}, 2, {"q_rot"});
   require_error({"inspect", "-m", m, "-p", "x"}, 2, {"--tap"});
+  std::string long_ids = "260";
+  for (int i = 1; i < 1500; ++i) long_ids += ",260";
+  require_error({"inspect", "--ids", long_ids, "--tap", "logits"}, 2, {"73 728 000", "--pos"});
   require_error({"next", "-m", m, "-p", "x", "--edit", "zero:attn_z:L7"}, 2, {"layer 7"});
   require_error({"next", "-m", m, "-p", "x", "--edit", "zero:attn_z:L0:H9"}, 2, {"head 9"});
   require_error({"next", "-m", m, "-p", "x", "--edit", "melt:attn_z:L0"}, 2, {"melt", "--edit help"});

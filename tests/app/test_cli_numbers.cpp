@@ -145,6 +145,40 @@ TEST_CASE("next runs the chain on a recorded vector, with or without a model") {
   CHECK(replayed == computed);
 }
 
+TEST_CASE("next keeps whom the reference keeps, with its probabilities") {
+  const TemporaryFolder folder;
+  const Json golden = read_golden("sampler.json");
+  for (size_t i = 0; i < golden["vectors"].size(); ++i) {
+    const auto logits = golden["vectors"][i].get<std::vector<float>>();
+    std::ofstream(folder.file(std::to_string(i)), std::ios::binary)
+        .write(reinterpret_cast<const char*>(logits.data()),
+               static_cast<std::streamsize>(logits.size() * sizeof(float)));
+  }
+  REQUIRE(golden["cases"].size() >= 20);
+  for (const Json& entry : golden["cases"]) {
+    const Json& settings = entry["settings"];
+    INFO(settings);
+    std::string order;
+    for (const Json& stage : settings["order"]) order += (order.empty() ? "" : ",") + stage.get<std::string>();
+    const Json next = run_json({"next", "--logits", folder.file(std::to_string(entry["vector"].get<int>())), "--ids",
+                                id_list(golden["context"]), "--order", order, "--repeat-penalty",
+                                settings["repetition_penalty"].dump(), "--temp", settings["temperature"].dump(),
+                                "--top-k", settings["top_k"].dump(), "--top-p", settings["top_p"].dump(), "--min-p",
+                                settings["min_p"].dump(), "--penalty-window", settings["penalty_window"].dump()});
+    for (size_t stage = 0; stage < 4; ++stage) CHECK(next["stages"][stage + 1]["kept"] == entry["kept"][stage]);
+    std::map<int, double> kept;
+    for (const Json& candidate : next["candidates"]) {
+      if (candidate["cut_by"].is_null()) kept[candidate["id"]] = candidate["prob"];
+    }
+    REQUIRE(kept.size() == entry["kept_ids"].size());
+    for (size_t i = 0; i < kept.size(); ++i) {
+      const int id = entry["kept_ids"][i];
+      REQUIRE(kept.contains(id));
+      CHECK(kept[id] == Approx(entry["probs"][i].get<double>()).epsilon(1e-5));
+    }
+  }
+}
+
 TEST_CASE("greedy generation in exact precision is the reference's") {
   for (const char* name : {"mary", "chinese", "python"}) {
     INFO(name);
