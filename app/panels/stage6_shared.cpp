@@ -22,27 +22,29 @@ int kept_after(const ChainResult& chain, SamplerStage stage) {
   return chain.stages[static_cast<size_t>(stage_index(chain, stage))].kept;
 }
 
+StageInput make_stage_input(const ChainResult& chain, SamplerStage stage) {
+  StageInput input;
+  input.count = kept_before(chain, stage);
+  const bool heated = stage_index(chain, SamplerStage::temperature) < stage_index(chain, stage);
+  input.temperature = heated ? static_cast<double>(chain.settings.temperature) : 1.0;
+  input.weights.resize(static_cast<size_t>(input.count));
+  input.cumulative.resize(static_cast<size_t>(input.count));
+  const double greatest = static_cast<double>(chain.candidates.front().penalised);
+  double sum = 0;
+  for (size_t i = 0; i < input.weights.size(); ++i) {
+    const double difference = static_cast<double>(chain.candidates[i].penalised) - greatest;
+    input.weights[i] = i == 0 ? 1.0 : input.temperature > 0 ? std::exp(difference / input.temperature) : 0.0;
+    input.cumulative[i] = sum += input.weights[i];
+  }
+  return input;
+}
+
 std::shared_ptr<const StageInput> stage_input(const FrameContext& context, SamplerStage stage) {
   const ChainResult& chain = *context.view().chain;
-  const std::string key = "stage 6 input of " + std::string(stage_name(stage));
   uint64_t version = mix_version(context.view().id, hash_sampler(chain.settings));
   version = mix_version(version, reinterpret_cast<uintptr_t>(&chain));
-  return context.memo.get<StageInput>(key, version, [&] {
-    StageInput input;
-    input.count = kept_before(chain, stage);
-    const bool heated = stage_index(chain, SamplerStage::temperature) < stage_index(chain, stage);
-    input.temperature = heated ? static_cast<double>(chain.settings.temperature) : 1.0;
-    input.weights.resize(static_cast<size_t>(input.count));
-    input.cumulative.resize(static_cast<size_t>(input.count));
-    const double greatest = static_cast<double>(chain.candidates.front().penalised);
-    double sum = 0;
-    for (size_t i = 0; i < input.weights.size(); ++i) {
-      const double difference = static_cast<double>(chain.candidates[i].penalised) - greatest;
-      input.weights[i] = i == 0 ? 1.0 : input.temperature > 0 ? std::exp(difference / input.temperature) : 0.0;
-      input.cumulative[i] = sum += input.weights[i];
-    }
-    return input;
-  });
+  return context.memo.get<StageInput>("stage 6 input of " + std::string(stage_name(stage)), version,
+                                      [&] { return make_stage_input(chain, stage); });
 }
 
 float shortest_between(double low, double high) {

@@ -20,7 +20,8 @@ struct StageInput {
   double probability(int row) const { return weights[static_cast<size_t>(row)] / cumulative.back(); }
   double mass(int rows) const { return rows < 1 ? 0 : cumulative[static_cast<size_t>(rows) - 1] / cumulative.back(); }
 };
-// Kept for the shown chain; computed when a hover or a drag asks for it.
+StageInput make_stage_input(const ChainResult& chain, SamplerStage stage);
+// Of the shown chain; made when a hover or a drag asks for it, and kept.
 std::shared_ptr<const StageInput> stage_input(const FrameContext& context, SamplerStage stage);
 
 // Index into ChainResult::stages.
@@ -39,7 +40,6 @@ float shortest_between(double low, double high);
 // "top-k 16", "÷ T = 1.50", "min-p off"
 std::string stage_label(const SamplerSettings& settings, SamplerStage stage);
 std::string stage_title(SamplerStage stage);  // "top-k"
-// A short text for what a stage keeps: "16 kept".
 std::string token_of(const FrameContext& context, int32_t id);  // visible text of a token of the vocabulary
 
 // The token is taken after what is shown, by hand, in a branch. Does nothing when the document has moved on since.
