@@ -66,9 +66,8 @@ Result<std::vector<Command>> read_commands(const nlohmann::json& list, const std
   for (size_t i = 0; i < list.size(); ++i) {
     Result<Command> command = command_from_json(list[i]);
     if (!command) {
-      Error error = command.error();
-      error.where = index_path(where, i) + ": " + error.where;
-      return error;
+      const Error& error = command.error();
+      return refuse(error.what, index_path(where, i) + ": " + error.where, error.expected);
     }
     commands.push_back(command.take());
   }
@@ -104,7 +103,7 @@ Result<Goal> read_goal(const nlohmann::json& json, const std::string& where) {
     if (!condition) return condition.error();
     goal.conditions.push_back(condition.take());
   }
-  if (goal.conditions.empty()) return refuse("A goal has no condition.", where, "at least one");
+  if (goal.conditions.empty()) return refuse("A goal has no condition.", fields.path_of("when"), "at least one");
   return goal;
 }
 

@@ -58,9 +58,11 @@ constexpr std::array kQuantities = {
     QuantityInfo{QuantityKind::masked_cells, "masked_cells", Wants::pattern, 0},
     QuantityInfo{QuantityKind::edges_cut, "edges_cut", Wants::nothing, 0},
     QuantityInfo{QuantityKind::temperature, "temperature", Wants::nothing, 0},
+    QuantityInfo{QuantityKind::top_p, "top_p", Wants::nothing, 0},
     QuantityInfo{QuantityKind::kept, "kept", Wants::chain, 1},
     QuantityInfo{QuantityKind::survivors, "survivors", Wants::chain, 0},
     QuantityInfo{QuantityKind::top1_prob, "top1_prob", Wants::chain, 0},
+    QuantityInfo{QuantityKind::top_gap, "top_gap", Wants::chain, 0},
     QuantityInfo{QuantityKind::entropy, "entropy", Wants::chain, 0},
     QuantityInfo{QuantityKind::drawn_rank, "drawn_rank", Wants::chain, 0},
     QuantityInfo{QuantityKind::generated, "generated", Wants::nothing, 0},
@@ -70,6 +72,15 @@ constexpr std::array kQuantities = {
     QuantityInfo{QuantityKind::order_of_top_p, "order_of_top_p", Wants::nothing, 0},
     QuantityInfo{QuantityKind::predicted, "predicted", Wants::nothing, 1},
 };
+
+// The table is read by the kind's number.
+constexpr bool in_order() {
+  for (size_t i = 0; i < kQuantities.size(); ++i) {
+    if (kQuantities[i].kind != static_cast<QuantityKind>(i)) return false;
+  }
+  return kQuantities.back().kind == QuantityKind::predicted;
+}
+static_assert(in_order(), "kQuantities has the kinds in the order of the enumeration, and all of them");
 
 const QuantityInfo& info_of(QuantityKind kind) {
   return kQuantities[static_cast<size_t>(kind)];
@@ -278,6 +289,14 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
     case QuantityKind::survivors:
       return static_cast<double>(std::count_if(chain.candidates.begin(), chain.candidates.end(),
                                                [](const Candidate& candidate) { return candidate.cut_by < 0; }));
+    case QuantityKind::top_gap: {
+      float first = 0, second = 0;
+      for (const Candidate& candidate : chain.candidates) {
+        second = std::max(second, std::min(first, candidate.prob_model));
+        first = std::max(first, candidate.prob_model);
+      }
+      return static_cast<double>(first) - second;
+    }
     case QuantityKind::entropy:
       return chain.entropy_model_bits;
     case QuantityKind::drawn_rank:
@@ -395,6 +414,8 @@ std::optional<double> measure_document(const Quantity& quantity, const MeasureCo
       }));
     case QuantityKind::temperature:
       return document.sampler.temperature;
+    case QuantityKind::top_p:
+      return document.sampler.top_p;
     case QuantityKind::generated:
       return document.run().depth(document.run().cursor);
     case QuantityKind::branches: {
@@ -424,6 +445,10 @@ std::optional<double> measure_document(const Quantity& quantity, const MeasureCo
 
 std::string_view quantity_name(QuantityKind kind) {
   return info_of(kind).name;
+}
+
+bool is_measured(QuantityKind kind) {
+  return info_of(kind).wants != Wants::nothing || kind == QuantityKind::loop_tokens || kind == QuantityKind::same_lines;
 }
 
 Result<Quantity> quantity_from_json(const nlohmann::json& json) {

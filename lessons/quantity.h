@@ -54,10 +54,12 @@ enum class QuantityKind : uint8_t {
   masked_cells,     // keys after the query that get weight in the chosen head: 0 in a causal model
   edges_cut,        // attention edges cut by edits
   // inference
-  temperature,
+  temperature,     // as set
+  top_p,           // as set
   kept,            // candidates left after the stage `text` of the chain
   survivors,       // candidates left after the last stage before the draw
   top1_prob,       // greatest probability after the chain
+  top_gap,         // probability of the model's first choice less that of its second
   entropy,         // bits, of the model's distribution
   drawn_rank,      // rank of the drawn token, 0 the likeliest
   generated,       // tokens after the prompt, at the cursor
@@ -75,6 +77,8 @@ struct Quantity {
 };
 
 std::string_view quantity_name(QuantityKind kind);
+// True for what tokeniser or model decide, false for what the user alone set or wrote.
+bool is_measured(QuantityKind kind);
 // {"measure": "prob", "text": " Mary"}. Errors name what is wrong.
 Result<Quantity> quantity_from_json(const nlohmann::json& json);
 
