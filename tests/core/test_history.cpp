@@ -333,6 +333,18 @@ TEST_CASE("typing and dragging are one entry each", "[history]") {
   CHECK(bench.document.text == "abc");
 }
 
+TEST_CASE("what follows an undo is a gesture of its own", "[history]") {
+  Bench bench;
+  bench.must(cmd::SetText{"a"});
+  SamplerSettings sampler = bench.document.sampler;
+  sampler.top_k = 3;
+  bench.must(cmd::SetSampler{sampler}, 0.1);
+  bench.undo();
+  bench.must(cmd::SetText{"ab"}, 0.1);  // of the kind, and soon after, the entry that is now the last
+  bench.undo();
+  CHECK(bench.document.text == "a");
+}
+
 TEST_CASE("clicks are entries of their own, and what changes nothing is none", "[history]") {
   Bench bench;
   bench.must(cmd::ToggleHead{0, 0}, 0.01);
