@@ -23,6 +23,9 @@ constexpr int kWidth = 1600, kHeight = 1000, kLeastWidth = 640, kLeastHeight = 4
 // from what they measured in the frame before.
 constexpr double kAfterInput = 0.45;
 constexpr int kAfterNews = 3;  // frames
+constexpr double kTick = 0.1;
+
+double soonest(double a, double b) { return a <= 0 ? b : b <= 0 ? a : std::min(a, b); }
 
 std::string last_glfw_error() {
   const char* text = nullptr;
@@ -110,18 +113,25 @@ class GlfwWindow final : public Host {
     glfwSwapBuffers(window);
   }
 
-  void run() {
+  void run(const WindowOptions& options) {
     frame();
+    int drawn = 1;
+    double ticked = 0;
     glfwShowWindow(window);
     int frames = kAfterNews;
     double until = 0;
     while (!glfwWindowShouldClose(window)) {
       const double now = glfwGetTime();
+      if (options.tick && now - ticked > kTick) {
+        ticked = now;
+        if (!options.tick(*app, *this, drawn)) close();
+      }
+      const double change = options.tick ? soonest(app->next_change(), now + 1 + kTick) : app->next_change();
       if (frames > 0 || now < until || app->wants_frame()) {
         glfwPollEvents();
-      } else if (const double change = app->next_change(); change > 0) {
+      } else if (change > 0) {
         glfwWaitEventsTimeout(std::clamp(change - 1 - now, 0.001, 3600.0));
-        if (glfwGetTime() + 1 >= change) frames = std::max(frames, 1);
+        if (const double due = app->next_change(); due > 0 && glfwGetTime() + 1 >= due) frames = std::max(frames, 1);
       } else {
         glfwWaitEvents();
       }
@@ -130,6 +140,7 @@ class GlfwWindow final : public Host {
       if (woken.exchange(false) && app->take_news()) frames = kAfterNews;
       if (frames > 0 || glfwGetTime() < until || app->wants_frame()) {
         frame();
+        ++drawn;
         frames = std::max(0, frames - 1);
       }
     }
@@ -157,7 +168,7 @@ Result<int> run_window(const WindowOptions& options) {
   };
   app_options.model_path = options.model_path;
   app_options.model_error = options.model_error;
-  app_options.autosave = true;
+  app_options.autosave = options.autosave;
   std::optional<Error> restore_error;
   if (options.restore) {
     Result<std::optional<Document>> last = SessionFile::restore();
@@ -173,7 +184,7 @@ Result<int> run_window(const WindowOptions& options) {
   if (restore_error) host.app->report(*restore_error);
   if (options.text) host.app->run(cmd::SetText{*options.text});
   if (options.open) host.app->open_path(*options.open);
-  host.run();
+  host.run(options);
   return 0;
 }
 

@@ -95,12 +95,14 @@ void LessonPane::draw(FrameContext& context) {
     text_wrapped(theme.title, theme.text, lesson->title);
     ImGui::PopTextWrapPos();
     ImGui::Dummy({1, theme.px(2)});
-    markdown_.draw(theme, fill_measures(lesson->text, measures));
-    ImGui::Dummy({1, theme.px(2)});
     if (document.lesson != lesson->id && !lesson->start.empty()) {
-      if (small_button(theme, "Begin: set the workbench up for this lesson", {.primary = true, .width = ImGui::GetContentRegionAvail().x, .height = theme.px(34)}))
+      if (small_button(theme, "Begin", {.primary = true, .width = theme.px(96), .height = theme.px(30),
+                                        .hint = "Sets prompt, selection and settings as the lesson wants them; Ctrl+Z brings yours back"}))
         open(context, *lesson);
+      ImGui::Dummy({1, theme.px(2)});
     }
+    markdown_.draw(theme, fill_measures(lesson->text, measures));
+    ImGui::Dummy({1, theme.px(4)});
     draw_predictions(context, *lesson, measures);
     draw_tries(context, *lesson);
     draw_goals(context, *lesson, measures);
@@ -138,21 +140,20 @@ void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson, c
 
     // All in one row when they fit, else one below the other.
     const float room = ImGui::GetContentRegionAvail().x, gap = theme.px(7);
-    const auto count = static_cast<float>(question.answers.size());
-    const float each = std::floor((room - gap * (count - 1)) / std::max(count, 1.0f));
-    const bool in_row = std::all_of(question.answers.begin(), question.answers.end(), [&](const Answer& answer) {
-      return text_size(theme.body, answer.text).x + theme.px(16) <= each;
-    });
-    const float left = ImGui::GetCursorScreenPos().x;
+    const auto count = static_cast<float>(std::max<size_t>(question.answers.size(), 1));
+    float natural = gap * (count - 1);
+    for (const Answer& answer : question.answers) natural += button_width(theme, answer.text);
+    const bool in_row = natural <= room;
+    const float extra = std::floor((room - natural) / count);
+    float left = ImGui::GetCursorScreenPos().x;
+    const float line = ImGui::GetCursorScreenPos().y + theme.px(2);
     for (size_t i = 0; i < question.answers.size(); ++i) {
       const Answer& answer = question.answers[i];
-      if (in_row && i > 0) {
-        ImGui::SameLine();
-        ImGui::SetCursorScreenPos({left + (each + gap) * static_cast<float>(i), ImGui::GetCursorScreenPos().y});
-      }
+      const float width = in_row ? button_width(theme, answer.text) + extra : room;
+      if (in_row) ImGui::SetCursorScreenPos({left, line}), left += width + gap;
       ImGui::PushID(answer.id.c_str());
       if (small_button(theme, (answer.text + "##answer").c_str(),
-                       {.active = given == answer.id, .width = in_row ? each : room, .height = theme.px(30)}))
+                       {.active = given == answer.id, .width = width, .height = theme.px(30)}))
         context.run(cmd::Predict{lesson.id, question.id, answer.id});
       ImGui::PopID();
     }
@@ -169,7 +170,7 @@ void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson, c
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(3));
       markdown_.draw(theme, fill_measures(question.reveal, measures));
     }
-    ImGui::Dummy({1, theme.px(2)});
+    ImGui::Dummy({1, theme.px(4)});
     ImGui::PopID();
   }
 }

@@ -157,7 +157,10 @@ void PromptBar::draw_text_field(FrameContext& context, ImVec2 min, ImVec2 size) 
   ImGui::PopStyleColor(3);
   ImGui::PopStyleVar();
   ImGui::PopFont();
-  if (changed) {
+  if (changed && !editing_ && ImGui::IsKeyPressed(ImGuiKey_Escape, false)) {
+    // Esc leaves the field. Dear ImGui would also take back what was typed; that is Ctrl+Z's business.
+    buffer_ = context.document().text;
+  } else if (changed) {
     const Result<void> taken = context.bench.apply(cmd::SetText{buffer_});
     refused_ = !taken.ok();
     if (!taken) context.shell.report(taken.error());

@@ -135,7 +135,8 @@ void App::draw() {
   const float top = prompt_.height(theme_, document(), size.x - rail);
   // In a narrow window the panels keep the larger part.
   const bool lesson = lesson_open();
-  const float pane = lesson ? std::min(theme_.px(Theme::kLessonPane), std::round((size.x - rail) * 0.45f)) : 0;
+  const float share = std::max(std::round((size.x - rail) * 0.36f), std::min(theme_.px(270), (size.x - rail) * 0.5f));
+  const float pane = lesson ? std::min(theme_.px(Theme::kLessonPane), share) : 0;
   const ImVec2 centre_min(origin.x + rail, origin.y + top);
   const ImVec2 centre_size(std::max(1.0f, size.x - rail - pane), std::max(1.0f, size.y - top - status));
 

@@ -65,6 +65,7 @@ class App final : public ShellServices {
   const Theme& theme() const { return theme_; }
   TextureCache& textures() { return textures_; }
   Notices& notices() { return notices_; }
+  const Hover& hovered() const { return hovered_; }  // of the last frame but one
   double frame_seconds() const { return frame_seconds_; }  // work of the last frame on this thread, without the GPU's
 
   void run(const Command& command);  // an error becomes a notice
@@ -103,7 +104,8 @@ class App final : public ShellServices {
   void draw_status_details();
   void draw_loading(ImVec2 min, ImVec2 max);
   void draw_about();
-  void keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size);
+  void keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size, bool narrow);
+  std::string layout_key() const;  // under which the Document keeps the layout that is shown
   bool panel_open(const Panel& panel) const;
   bool lesson_open() const;
 
@@ -126,7 +128,8 @@ class App final : public ShellServices {
   double now_ = 0, frame_seconds_ = 0;
   float monitor_scale_ = 1, themed_scale_ = 0;
   bool about_ = false, about_opening_ = false, layout_stale_ = true, dragging_ = false;
-  int layout_stage_ = 0;
+  bool narrow_ = false;                // the centre has the panels one above the other
+  std::string layout_name_;            // layout_key() of the layout that stands now
   std::string layout_text_;            // the saved layout that stands now
   ImVec2 layout_size_{0, 0};
   Layout layout_built_;                // as it was read back after it was built

@@ -35,28 +35,31 @@ void style_nodes(ImGuiDockNode* node) {
 }  // namespace
 
 void App::reset_layout() {
-  const std::string stage = std::to_string(document().stage);
+  const std::string stage = layout_key();
   for (const Panel& panel : all_panels())
     if (panel.stage == document().stage && !panel_open(panel)) run(cmd::ShowPanel{std::string(panel.id), true});
   if (const auto it = document().docking.find(stage); it != document().docking.end() && !it->second.empty()) run(cmd::SetDocking{stage, ""});
   layout_stale_ = true;
 }
 
+std::string App::layout_key() const { return std::to_string(document().stage) + (narrow_ ? " narrow" : ""); }
+
 // Builds the layout when it has changed under the window, and saves it when the user has moved something.
-void App::keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size) {
+void App::keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size, bool narrow) {
   const int stage = document().stage;
-  const auto saved = document().docking.find(std::to_string(stage));
+  narrow_ = narrow;
+  const auto saved = document().docking.find(layout_key());
   const std::string text = saved == document().docking.end() ? std::string() : saved->second;
   const bool resized = size.x != layout_size_.x || size.y != layout_size_.y;
-  if (layout_stale_ || stage != layout_stage_ || text != layout_text_ || resized) {
-    Layout layout = stage_layout(stage);
+  if (layout_stale_ || layout_key() != layout_name_ || text != layout_text_ || resized) {
+    Layout layout = stage_layout(stage, narrow);
     if (!text.empty()) {
       Result<Layout> read = layout_from_json(text);
       if (read) layout = read.take();
       else if (text != layout_text_) report(read.error());
     }
     build_layout(layout, dockspace, pos, size);
-    layout_stale_ = false, layout_stage_ = stage, layout_text_ = text, layout_size_ = size;
+    layout_stale_ = false, layout_name_ = layout_key(), layout_text_ = text, layout_size_ = size;
     layout_built_ = read_layout(dockspace, pos, size, stage_panels(stage));
     layout_built_.floating = std::move(layout.floating);
     dragging_ = false;
@@ -72,20 +75,27 @@ void App::keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size) {
   if (same_layout(now, layout_built_)) return;
   layout_text_ = to_json(now).dump();
   layout_built_ = std::move(now);
-  run(cmd::SetDocking{std::to_string(stage), layout_text_});
+  run(cmd::SetDocking{layout_key(), layout_text_});
 }
 
 void App::draw_centre(ImVec2 min, ImVec2 size) {
-  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
-                                      ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoBackground |
-                                      ImGuiWindowFlags_NoNavFocus;
   const float gap = theme_.px(Theme::kGap);
+  // The gap to the lines around is a little larger than between panels, as the eye wants it.
+  const float margin = gap + theme_.px(2);
+  const bool narrow = size.x < theme_.px(kNarrowCentre);
+  const float least = theme_.px(least_height(document().stage, narrow));
+  const bool scrolls = size.y - 2 * margin < least;
+  constexpr ImGuiWindowFlags kStill = ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse;
+  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoMove |
+                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking |
+                                      ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoBackground |
+                                      ImGuiWindowFlags_NoNavFocus;
   ImGui::SetNextWindowPos(min);
   ImGui::SetNextWindowSize(size);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(gap, gap));
   ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0.0f);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowRounding, 0.0f);
-  ImGui::Begin("centre", nullptr, kFlags);
+  ImGui::Begin("centre", nullptr, scrolls ? kFlags : kFlags | kStill);
   ImGui::PopStyleVar(3);
   const bool built = !stage_panels(document().stage).empty();
   if (!built) {
@@ -94,16 +104,16 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
     return;
   }
   const ImGuiID dockspace = ImGui::GetID("dockspace");
-  // The gap to the lines around is a little larger than between panels, as the eye wants it.
-  const ImVec2 pos(min.x + gap + theme_.px(2), min.y + gap + theme_.px(2));
-  const ImVec2 inner(std::max(size.x - 2 * gap - theme_.px(4), 1.0f), std::max(size.y - 2 * gap - theme_.px(4), 1.0f));
-  keep_layout(dockspace, pos, inner);
+  const ImVec2 pos(min.x + margin, min.y + margin - ImGui::GetScrollY());
+  const ImVec2 inner(std::max(size.x - 2 * margin - (scrolls ? theme_.px(6) : 0), 1.0f), std::max(size.y - 2 * margin, least));
+  keep_layout(dockspace, pos, inner, narrow);
   style_nodes(ImGui::DockBuilderGetNode(dockspace));
   ImGui::SetCursorScreenPos(pos);
   ImGui::PushStyleColor(ImGuiCol_Separator, 0u);
   ImGui::PushStyleColor(ImGuiCol_Border, 0u);  // the splitters of a dock space take this one
   ImGui::DockSpace(dockspace, inner, ImGuiDockNodeFlags_NoWindowMenuButton | ImGuiDockNodeFlags_NoCloseButton);
   ImGui::PopStyleColor(2);
+  ImGui::Dummy({1, 1});
   bool any = false;
   for (const Panel& panel : all_panels()) any |= panel_open(panel);
   if (!any) {

@@ -100,9 +100,46 @@ std::string panel_window_name(std::string_view id) {
   return "###" + std::string(id);
 }
 
+namespace {
+
+struct PanelHeight {
+  const char* panel;
+  float height;  // that it needs when it stands alone in a row, at 100 %
+};
+
+std::vector<PanelHeight> column_of(int stage) {
+  switch (stage) {
+    case 1: return {{"tokens", 250}, {"pieces", 110}, {"merges", 460}, {"pairs", 300}};
+    case 2: return {{"embedding_row", 180}, {"neighbours", 420}, {"cosines", 460}};
+    case 3: return {{"pattern", 460}, {"next_token", 380}, {"heads", 560}, {"cell", 430}};
+    case 6: return {{"chain", 440}, {"sampler_settings", 320}, {"rank_plot", 300}};
+    default: return {};
+  }
+}
+
+LayoutNode stack(const std::vector<PanelHeight>& column, size_t from) {
+  if (from + 1 >= column.size()) return leaf(column.empty() ? "" : column[from].panel);
+  float rest = 0;
+  for (size_t i = from; i < column.size(); ++i) rest += column[i].height;
+  return above(column[from].height / rest, leaf(column[from].panel), stack(column, from + 1));
+}
+
+}  // namespace
+
+float least_height(int stage, bool narrow) {
+  if (!narrow) return 520;
+  float total = 0;
+  for (const PanelHeight& panel : column_of(stage)) total += panel.height;
+  return total;
+}
+
 // The shares are those of the pictures that the stages were designed with, at 1600 × 1000.
-Layout stage_layout(int stage) {
+Layout stage_layout(int stage, bool narrow) {
   Layout layout;
+  if (narrow) {
+    layout.root = stack(column_of(stage), 0);
+    return layout;
+  }
   switch (stage) {
     case 1:
       layout.root = above(0.283f, leaf("tokens"),

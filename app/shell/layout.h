@@ -29,8 +29,13 @@ struct Layout {
   std::vector<FloatingPanel> floating;
 };
 
-// The layout that the stage was made for; an empty leaf for a stage that is not built.
-Layout stage_layout(int stage);
+// The layout that the stage was made for; an empty leaf for a stage that is not built. A narrow centre has the panels one
+// above the other.
+Layout stage_layout(int stage, bool narrow = false);
+// Below this width the narrow layout is used. Pixels at 100 %.
+inline constexpr float kNarrowCentre = 660;
+// The height, in pixels at 100 %, below which the centre scrolls instead of squeezing its panels.
+float least_height(int stage, bool narrow);
 nlohmann::json to_json(const Layout& layout);
 // Errors (bad_file): another form. Unknown panels are kept: they are no panels of this version.
 Result<Layout> layout_from_json(const std::string& text);

@@ -50,10 +50,12 @@ void Palette::draw(const Theme& theme, const std::vector<Action>& actions, ImVec
     ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, ImVec2(theme.px(10), theme.px(8)));
     ImGui::SetNextItemWidth(-1);
     if (ImGui::IsWindowAppearing()) ImGui::SetKeyboardFocusHere();
+    ImGui::PushStyleColor(ImGuiCol_NavCursor, 0u);
     if (ImGui::InputTextWithHint("##query", "Find a command", &query_)) chosen_ = 0;
+    ImGui::PopStyleColor();
     ImGui::PopStyleVar();
     for (const Action& action : actions)
-      if (const int score = match_score(query_, action.name); score > 0) found.emplace_back(score, &action);
+      if (const int score = match_score(query_, action.name); score > 0 && action.name != "Command palette") found.emplace_back(score, &action);
     if (!query_.empty())
       std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
     const int count = static_cast<int>(found.size());

@@ -1,6 +1,7 @@
 // The window on the screen.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "kernels/ops.h"
 
 namespace glassbox {
+
+class App;
+struct Host;
 
 struct WindowOptions {
   std::string model_path;             // empty: none is loaded, and the window says so
@@ -21,6 +25,10 @@ struct WindowOptions {
   int threads = 0;
   Precision precision = Precision::fast;
   bool restore = true;                // begin with the document of the last session
+  bool autosave = true;               // keep the document for the next session
+  // For tests: called about ten times a second, also when nothing is drawn, with the frames drawn so far; false closes
+  // the window.
+  std::function<bool(App& app, Host& host, int frames)> tick = {};
 };
 
 // Opens the window and runs it until it is closed; returns the exit code. Errors (failed): there is no display, no

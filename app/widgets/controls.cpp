@@ -254,9 +254,8 @@ bool value_box(const Theme& theme, float* value, const SliderRange& range, float
       const float typed = std::strtof(buffer, &end);
       const bool cancelled = ImGui::IsKeyPressed(ImGuiKey_Escape, false);
       if (end != buffer && std::isfinite(typed) && !cancelled) {
-        const float next = std::clamp(typed, range.min, range.max);
-        changed = next != *value;
-        *value = next;
+        changed = typed != *value;
+        *value = typed;
       }
       storage->SetBool(editing, false);
     }
@@ -282,21 +281,25 @@ bool slider(const Theme& theme, const char* label, float* value, const SliderRan
   const float total = ImGui::GetContentRegionAvail().x;
   const float height = theme.px(28), gap = theme.px(12);
   const float box = theme.px(60);
-  // In a narrow panel the label gives way first, down to its own width.
+  // In a narrow panel the label gives way, down to its own width; in a very narrow one it stands above.
   const float wish = theme.px(range.label_width), text_width = std::ceil(text_size(theme.body, shown(label)).x);
-  const float label_width = std::clamp(total - box - 2 * gap - theme.px(120), std::min(text_width, total * 0.45f), wish);
-  const float track = std::max(total - label_width - box - 2 * gap, theme.px(40));
-  const ImVec2 origin = ImGui::GetCursorScreenPos();
+  const bool above = total < text_width + box + 2 * gap + theme.px(70);
+  const float room = total - box - 2 * gap - theme.px(120);
+  const float label_width = above ? total : std::clamp(room, std::min(text_width, wish), std::max(text_width, wish));
+  const float track = above ? std::max(total - box - gap, theme.px(30)) : std::max(total - label_width - box - 2 * gap, theme.px(30));
+  ImVec2 origin = ImGui::GetCursorScreenPos();
   ImDrawList* draw = ImGui::GetWindowDrawList();
   ImGui::PushID(label);
   ImGui::BeginGroup();
 
-  ImGui::Dummy({label_width, height});
+  ImGui::Dummy({std::max(label_width, 1.0f), above ? theme.px(22) : height});
   const std::string fitted = fit_text(theme.body, shown(label), label_width);
-  draw_text(draw, theme.body, {origin.x, text_y(theme.body, origin, {origin.x, origin.y + height})}, theme.text, fitted);
+  draw_text(draw, theme.body, {origin.x, text_y(theme.body, origin, {origin.x, origin.y + (above ? theme.px(22) : height)})}, theme.text,
+            fitted);
   if (!range.hint.empty()) tooltip(theme, range.hint);
 
-  ImGui::SetCursorScreenPos({origin.x + label_width + gap, origin.y});
+  if (above) origin.y += theme.px(22);
+  ImGui::SetCursorScreenPos({above ? origin.x : origin.x + label_width + gap, origin.y});
   const ImVec2 min = ImGui::GetCursorScreenPos();
   const float radius = theme.px(8), y = std::round(min.y + height / 2), line = theme.px(4);
   ImGui::SetNextItemAllowOverlap();

@@ -55,7 +55,8 @@ struct SliderRange {
   float off_value = 0;
   std::string_view hint = {};
 };
-// Label, track with a round knob, box with the value that can be typed. Takes the width that is left in the window.
+// Label, track with a round knob, box with the value that can be typed. Takes the width that is left in the window. A
+// typed value is handed on as it is, also beyond the track: the caller knows what is allowed, and refuses with a reason.
 // True while it changes.
 bool slider(const Theme& theme, const char* label, float* value, const SliderRange& range);
 

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "app/theme/font_files.h"
 #include "core/base/files.h"
@@ -87,7 +88,7 @@ void Markdown::draw(const Theme& theme, const std::string& text, ImU32 colour) {
   style.linkColor = ImGui::ColorConvertU32ToFloat4(theme.accent);
   style.codeColor = ImGui::ColorConvertU32ToFloat4(colour ? colour : theme.text);
   style.linkTooltip = false;
-  style.blockGap = 0.55f;
+  style.blockGap = 0.38f;
   // The renderer's sizes follow the pushed one in relation to the style's, which already holds the scale once.
   ImGui::PushFont(nullptr, theme.body.size * theme.scale);
   ImGui::PushStyleColor(ImGuiCol_Text, colour ? colour : theme.text);

@@ -41,12 +41,13 @@ void append_byte(std::string& out, char byte) {
 
 // Characters that no font draws as anything, though they have a code: they would vanish in a chip.
 bool is_invisible(uint32_t c) {
-  return (c >= 0x80 && c < 0xA0) || c == 0xAD || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
+  return (c >= 0x80 && c <= 0xA0) || c == 0xAD || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+         c == 0x205F || c == 0x2800 || c == 0x3000 || c == 0x3164 || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
          (c >= 0x2060 && c <= 0x206F) || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF || (c >= 0xE0000 && c <= 0xE01EF);
 }
 
 bool starts_mark(std::string_view text, size_t at, size_t& length) {
-  for (const std::string_view mark : {"·", "⏎", "⇥", "␍"}) {
+  for (const std::string_view mark : {"·", "↵", "⇥", "␍"}) {
     if (text.substr(at, mark.size()) == mark) {
       length = mark.size();
       return true;
@@ -67,7 +68,7 @@ std::string visible_text(const Theme& theme, std::string_view bytes) {
   for (size_t i = 0; i < bytes.size();) {
     const char byte = bytes[i];
     if (byte == ' ') out += "·", ++i;
-    else if (byte == '\n') out += "⏎", ++i;
+    else if (byte == '\n') out += "↵", ++i;
     else if (byte == '\t') out += "⇥", ++i;
     else if (byte == '\r') out += "␍", ++i;
     else if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) append_byte(out, byte), ++i;

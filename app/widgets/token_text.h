@@ -11,7 +11,7 @@ namespace glassbox {
 
 class Tokenizer;
 
-// Bytes as a reader can see them: space "·", new line "⏎", tab "⇥", carriage return "␍", other control characters and bytes that are no whole
+// Bytes as a reader can see them: space "·", new line "↵", tab "⇥", carriage return "␍", other control characters and bytes that are no whole
 // character "‹E8›", and so are characters that no font of the theme has.
 std::string visible_text(const Theme& theme, std::string_view bytes);
 // The same for a token of the vocabulary; special tokens keep their name.
@@ -21,7 +21,7 @@ std::string fit_text(const TextStyle& style, std::string_view text, float width)
 
 ImVec2 text_size(const TextStyle& style, std::string_view text);
 void draw_text(ImDrawList* draw, const TextStyle& style, ImVec2 pos, ImU32 colour, std::string_view text);
-// Marks of white space and bytes ("·", "⏎", "‹E8›") are drawn in `colour` at half strength.
+// Marks of white space and bytes ("·", "↵", "‹E8›") are drawn in `colour` at half strength.
 void draw_visible_text(ImDrawList* draw, const TextStyle& style, ImVec2 pos, ImU32 colour, std::string_view text);
 // Text turned about `pos` (its left end, middle of the line), for column titles of a matrix. Degrees, counter-clockwise.
 void draw_turned_text(ImDrawList* draw, const TextStyle& style, ImVec2 pos, ImU32 colour, std::string_view text,

@@ -1,0 +1,87 @@
+#include "tests/gui/engine/gui_testing.h"
+
+#include <chrono>
+#include <thread>
+
+#include "core/model/model.h"
+#include "imgui_internal.h"
+
+namespace glassbox::test {
+
+std::vector<Registered>& registered_tests() {
+  static std::vector<Registered> tests;
+  return tests;
+}
+
+std::vector<int32_t> Gui::encode(const std::string& text) const {
+  const Model& model = *app.bench().model();
+  std::vector<int32_t> ids;
+  if (model.tokenizer().adds_bos()) ids.push_back(model.tokenizer().bos_id());
+  for (const Token& token : model.tokenizer().encode(text)) ids.push_back(token.id);
+  return ids;
+}
+
+std::string Gui::text_of(int32_t token) const { return app.bench().model()->tokenizer().text_of(token); }
+
+void Gui::settle(double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  for (int still = 0; still < 4;) {
+    engine.Yield();
+    if (engine.IsError()) return;
+    still = app.settled() ? still + 1 : 0;
+    if (still > 0) continue;
+    if (Clock::now() > end) {
+      IM_ERRORF("the program did not settle in %.0f s", seconds);
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+ImGuiWindow* Gui::panel_window(const std::string& panel_id) {
+  for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows)
+    if (std::string(window->Name).ends_with("###" + panel_id)) return window;
+  return nullptr;
+}
+
+std::string Gui::panel(const std::string& panel_id, const std::string& item) {
+  const ImGuiWindow* window = panel_window(panel_id);
+  return window ? "//" + std::string(window->Name) + "/**/" + item : "";
+}
+
+void Gui::type_prompt(const std::string& text) {
+  engine.KeyPress(ImGuiMod_Ctrl | ImGuiKey_L);
+  engine.Yield(2);
+  engine.KeyPress(ImGuiMod_Ctrl | ImGuiKey_A);
+  if (text.empty()) engine.KeyPress(ImGuiKey_Delete);
+  else engine.KeyChars(text.c_str());
+  engine.Yield(2);
+}
+
+void Gui::palette(const std::string& name) {
+  engine.KeyPress(ImGuiMod_Ctrl | ImGuiKey_P);
+  engine.Yield(3);
+  engine.KeyChars(name.c_str());
+  engine.Yield(2);
+  engine.KeyPress(ImGuiKey_Enter);
+  engine.Yield(2);
+}
+
+std::string Gui::clipboard() const {
+  const char* text = ImGui::GetClipboardText();
+  return text ? text : "";
+}
+
+void Gui::drag(ImVec2 from, ImVec2 to) {
+  engine.MouseMoveToPos(from);
+  engine.MouseDown();
+  engine.Yield(2);
+  engine.MouseMoveToPos({(from.x + to.x) / 2, (from.y + to.y) / 2});
+  engine.MouseMoveToPos(to);
+  engine.Yield(2);
+  engine.MouseUp();
+  engine.Yield(3);
+}
+
+}  // namespace glassbox::test
