@@ -274,11 +274,13 @@ void draw_list(FrameContext& context, const PanelBody& body, const Rows& rows) {
   ImGui::SetCursorScreenPos({body.min.x - bleed, y});
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, ImVec2(0, 0));
-  ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), height});
+  const float text_line = std::ceil(text_height(theme.mono));
+  const float narrow = body.size.x - theme.px(10) - columns.after - columns.arrow - columns.before;
+  columns.line = text_line, columns.stacked = narrow < theme.px(76);
+  const float row_height = (rows.change ? theme.px(46) : theme.px(37)) + (columns.stacked ? text_line : 0);
+  // Whole rows, so that none is cut at the lower edge.
+  ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), std::max(1.0f, std::floor(height / row_height)) * row_height});
   const float width = ImGui::GetContentRegionAvail().x - bleed - theme.px(8);
-  columns.line = std::ceil(text_height(theme.mono));
-  columns.stacked = width - columns.after - columns.arrow - columns.before < theme.px(76);
-  const float row_height = (rows.change ? theme.px(46) : theme.px(37)) + (columns.stacked ? columns.line : 0);
   ImGuiListClipper clipper;
   clipper.Begin(rows.count(), row_height);
   while (clipper.Step()) {

@@ -14,6 +14,7 @@ namespace glassbox {
 
 namespace {
 
+constexpr float kLane = 17;        // pixels at 100 %, under the rows: where cuts are parked that lie farther down
 constexpr int kLogitBarRows = 1000;  // the least logit among these has a bar of no length
 
 // The table as it stands in this frame.
@@ -159,8 +160,8 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
   const bool dragging = state.get("dragged column", -1) == index;
   const int rows = dragging ? state.get("dragged rows", kept) : kept;
   const float place = table.origin.y + static_cast<float>(rows) * table.row;
-  const bool below = (!active && !dragging) || place > table.bottom - theme.px(4), above = !below && place < table.top;
-  const float y = std::round(below ? table.bottom - theme.px(7) : above ? table.top + theme.px(6) : place);
+  const bool below = (!active && !dragging) || place > table.bottom, above = !below && place < table.top;
+  const float y = std::round(below ? table.bottom + theme.px(kLane / 2) : above ? table.top + theme.px(7) : place);
   const float left = table.x(column), right = left + column.width - theme.px(10), thick = theme.px(12);
   ImGui::SetCursorScreenPos({left, y - thick / 2});
   ImGui::InvisibleButton("cut", {std::max(1.0f, right - left), thick});
@@ -195,7 +196,7 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
   if (focused) draw->AddRect({grip_min.x - 2, grip_min.y - 2}, {grip_max.x + 2, grip_max.y + 2}, theme.accent, theme.px(3), 0, theme.px(2));
   if ((below || above) && active && !held) {
     const std::string text = (below ? "↓ " : "↑ ") + format_count(kept);
-    draw->AddRectFilled({left, y - theme.px(8)}, {left + text_size(theme.mono_small, text).x + theme.px(4), y + theme.px(8)}, theme.surface);
+    draw->AddRectFilled({left - theme.px(2), y - theme.px(8)}, {left + text_size(theme.mono_small, text).x + theme.px(4), y + theme.px(8)}, theme.surface);
     draw_text(draw, theme.mono_small, {left, y - text_height(theme.mono_small) / 2}, theme.warn, text);
   }
   if (held && target >= 0) {
@@ -284,11 +285,12 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
   ImGui::GetWindowDrawList()->AddRectFilled({corner.x + bleed, rule}, {corner.x + bleed + width, rule + theme.hairline()}, theme.line);
   ImGui::SetCursorScreenPos({corner.x, rule + theme.px(4)});
   // Whole rows, so that none is cut at the lower edge.
-  const float rows_height = std::max(2.0f, std::floor(ImGui::GetContentRegionAvail().y / table.row)) * table.row;
+  const float lane = theme.px(kLane);
+  const float rows_height = std::max(2.0f, std::floor((ImGui::GetContentRegionAvail().y - lane) / table.row)) * table.row + lane;
   ImGui::BeginChild("rows", {width + bleed + scrollbar, rows_height});
   const ImVec2 start = ImGui::GetCursorScreenPos();
   table.origin = {start.x + bleed, start.y};
-  table.top = ImGui::GetWindowPos().y, table.bottom = table.top + ImGui::GetWindowHeight();
+  table.top = ImGui::GetWindowPos().y, table.bottom = table.top + rows_height - lane;
   ImGuiListClipper clipper;
   clipper.Begin(static_cast<int>(chain.candidates.size()), table.row);
   while (clipper.Step())
@@ -297,13 +299,14 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
       ImGui::SetCursorScreenPos({start.x, start.y + static_cast<float>(row + 1) * table.row});
     }
   const float scroll = ImGui::GetScrollY();
-  state.set("first row", static_cast<int>(scroll / table.row));
-  state.set("last row", std::min(static_cast<int>(chain.candidates.size()), static_cast<int>((scroll + ImGui::GetWindowHeight()) / table.row)));
+  state.set("first row", static_cast<int>(scroll / table.row + 0.5f));
+  state.set("last row", std::min(static_cast<int>(chain.candidates.size()), static_cast<int>((scroll + rows_height - lane) / table.row + 0.5f)));
   const ImVec2 end = ImGui::GetCursorScreenPos();
+  ImGui::GetWindowDrawList()->AddRectFilled({corner.x, table.bottom}, {corner.x + width + 2 * bleed, table.bottom + lane}, theme.surface);
   for (size_t i = 0; i < columns.size(); ++i)
     if (columns[i].cuts()) draw_handle(context, table, state, columns[i], static_cast<int>(i));
   ImGui::SetCursorScreenPos(end);
-  ImGui::Dummy({1, 0});
+  ImGui::Dummy({1, lane});  // the last row can be scrolled above the lane
   ImGui::EndChild();
   ImGui::EndChild();
   ImGui::PopStyleVar(2);

@@ -18,6 +18,9 @@ struct Row {
   void (*write)(SamplerSettings&, float);
 };
 
+// A typed number as a whole one, far inside the range of int; the check of the settings says what is allowed.
+int whole(float value) { return static_cast<int>(std::lround(std::clamp(value, -1e9f, 1e9f))); }
+
 std::vector<Row> make_rows(int vocab) {
   std::vector<Row> rows;
   const auto add = [&](const char* label, SliderRange range, float (*read)(const SamplerSettings&), void (*write)(SamplerSettings&, float)) {
@@ -30,7 +33,7 @@ std::vector<Row> make_rows(int vocab) {
   add("Top-k",
       {.min = 0, .max = static_cast<float>(vocab), .step = 1, .decimals = 0, .logarithmic = true, .off = "off", .off_value = 0,
        .hint = "Keeps the k tokens with the greatest logits; 0 is off."},
-      [](const SamplerSettings& s) { return static_cast<float>(s.top_k); }, [](SamplerSettings& s, float v) { s.top_k = static_cast<int>(std::lround(v)); });
+      [](const SamplerSettings& s) { return static_cast<float>(s.top_k); }, [](SamplerSettings& s, float v) { s.top_k = whole(v); });
   add("Top-p",
       {.min = 0.01f, .max = 1, .step = 0.01f, .decimals = 2, .off = "off", .off_value = 1,
        .hint = "Keeps the shortest head of the list whose probabilities sum to at least p; 1 is off. (Holtzman et al. 2019)"},
@@ -53,14 +56,16 @@ std::vector<Row> make_rows(int vocab) {
   add("Penalty window",
       {.min = -1, .max = 512, .step = 1, .decimals = 0, .off = "all", .off_value = -1,
        .hint = "How many of the last tokens the three penalties look at; -1 is all of them, 0 none."},
-      [](const SamplerSettings& s) { return static_cast<float>(s.penalty_window); }, [](SamplerSettings& s, float v) { s.penalty_window = static_cast<int>(std::lround(v)); });
+      [](const SamplerSettings& s) { return static_cast<float>(s.penalty_window); }, [](SamplerSettings& s, float v) { s.penalty_window = whole(v); });
   return rows;
 }
 
 void draw_sampler_settings(FrameContext& context) {
   const SamplerSettings& settings = context.document().sampler;
   PanelHeader header(context, "Settings");
-  if (header.button("reset", {.enabled = !(settings == SamplerSettings{}), .hint = "all settings off: the model's own distribution"}))
+  const SamplerSettings usual = make_document().sampler;
+  if (header.button("reset", {.enabled = !(settings == usual), .hint = "the settings that a new document has"})) context.run(cmd::SetSampler{usual});
+  if (header.button("all off", {.enabled = !(settings == SamplerSettings{}), .hint = "the model's own distribution"}))
     context.run(cmd::SetSampler{SamplerSettings{}});
   if (header.button("greedy", {.active = settings.temperature == 0, .hint = "T = 0: always the first token"})) {
     SamplerSettings next = settings;
