@@ -184,7 +184,15 @@ void PromptBar::mark_hovered(FrameContext& context, ImGuiID id, ImVec2 min, ImVe
   const ImGuiWindow* field = nullptr;
   for (const ImGuiWindow* child : ImGui::GetCurrentWindow()->DC.ChildWindows)
     if (child->ChildId == id) field = child;
-  if (!field || places_.empty() || refused_) return;
+  if (!field) return;
+  if (field->ScrollMax.y > 0) {
+    // Whole lines only: what would peep into the padding is covered.
+    const float pad = theme.px(kFieldPadding), line = theme.hairline();
+    const float right = min.x + size.x - field->ScrollbarSizes.x - line;
+    field->DrawList->AddRectFilled({min.x + line, min.y + line}, {right, min.y + pad - theme.px(2)}, theme.well);
+    field->DrawList->AddRectFilled({min.x + line, min.y + size.y - pad + theme.px(2)}, {right, min.y + size.y - line}, theme.well);
+  }
+  if (places_.empty() || refused_) return;
   const ImVec2 start(min.x + theme.px(10), min.y + theme.px(kFieldPadding) - field->Scroll.y);
   const char *text = buffer_.data(), *end = text + buffer_.size();
   const float wrap = wrap_width(theme, size.x);

@@ -66,7 +66,6 @@ void FileDialogs::draw(const Theme& theme, ImVec2 min, ImVec2 max) {
     ImGui::SetNextItemWidth(-1);
     if (ImGui::IsWindowAppearing()) ImGui::SetKeyboardFocusHere();
     const bool entered = ImGui::InputTextWithHint("##path", "path of the file", &path_, ImGuiInputTextFlags_EnterReturnsTrue);
-    if (entered) ImGui::SetKeyboardFocusHere(-1);
     const bool chosen = small_button(theme, saving_ ? "Save" : "Open", {.enabled = !path_.empty(), .primary = true, .width = theme.px(90), .height = theme.px(28)});
     ImGui::SameLine();
     const bool cancelled = small_button(theme, "Cancel", {.width = theme.px(90), .height = theme.px(28)});

@@ -27,11 +27,10 @@ void figure_items(FrameContext& context) {
     if (ImGui::MenuItem("Copy as JSON")) copy(context, panel->figure(context).dump(2), "the figure as JSON");
   }
   if (panel && ImGui::MenuItem("Save PNG …")) {
-    const ImGuiWindow* window = ImGui::GetCurrentWindow();
-    while (window->ParentWindowInBeginStack && (window->Flags & (ImGuiWindowFlags_Popup | ImGuiWindowFlags_ChildWindow)))
-      window = window->ParentWindowInBeginStack;
-    context.shell.save_png(std::string(panel->id), window->Pos,
-                           {window->Pos.x + window->Size.x, window->Pos.y + window->Size.y});
+    // The menu is a window of its own; the panel's is named "Title###id", and what stands before ### does not count.
+    if (const ImGuiWindow* window = ImGui::FindWindowByID(ImHashStr(("###" + std::string(panel->id)).c_str())))
+      context.shell.save_png(std::string(panel->id), window->Pos,
+                             {window->Pos.x + window->Size.x, window->Pos.y + window->Size.y});
   }
 }
 
