@@ -208,10 +208,17 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   return lesson;
 }
 
+// As the panels write numbers: 0.0421, 3.1e-7, 49 152.
 std::string three_digits(double value) {
   char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), value == std::round(value) && std::abs(value) < 1e6 ? "%.0f" : "%.3g", value);
-  return buffer;
+  const bool whole = value == std::round(value) && std::abs(value) < 1e15;
+  std::snprintf(buffer, sizeof(buffer), whole || std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
+  std::string text = buffer;
+  if (const size_t e = text.find("e-0"); e != std::string::npos) text.erase(e + 2, 1);
+  if (text.find('e') != std::string::npos || std::abs(value) < 10000) return text;
+  const size_t first = text[0] == '-' ? 1 : 0;
+  for (size_t at = text.size(); at > first + 3;) text.insert(at -= 3, "\u2009");  // thin space
+  return text;
 }
 
 void add_measures_of(const std::string& text, const Document& document, const ModelConfig& config, Needs& needs) {

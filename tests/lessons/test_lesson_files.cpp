@@ -215,6 +215,16 @@ TEST_CASE("measures in a text become numbers, and a dash where there is none", "
   const MeasureContext context{document, view, nullptr, nullptr, ""};
   CHECK(fill_measures("a {\"measure\": \"words\"} b", context) == "a 2 b");
   CHECK(fill_measures("{\"measure\": \"temperature\"}", context) == "1");
+  document.sampler.temperature = 3.1e-7f;
+  CHECK(fill_measures("{\"measure\": \"temperature\"}", context) == "3.1e-7");
+  document.sampler.temperature = 0.04213f;
+  CHECK(fill_measures("{\"measure\": \"temperature\"}", context) == "0.0421");
+  document.text = std::string(49152, 'a');
+  CHECK(fill_measures("{\"measure\": \"bytes\"}", context) == "49\u2009152");
+  document.text = std::string(1234567, 'a');
+  CHECK(fill_measures("{\"measure\": \"bytes\"}", context) == "1\u2009234\u2009567");
+  document.text = std::string(1649, 'a');
+  CHECK(fill_measures("{\"measure\": \"bytes\"}", context) == "1649");
   CHECK(fill_measures("{\"measure\": \"tokens\"}", context) == "—");  // no model
   CHECK(fill_measures("no measure, only {braces}", context) == "no measure, only {braces}");
 }

@@ -110,6 +110,33 @@ const Experiment kExperiments[] = {
        CHECK(trial.bench().model()->tokenizer().text_of(found[6].id) == "Monday");
        CHECK(std::round(found[6].cosine * 1000) == 688);
      }},
+    {"2_neighbours", "random", "much",
+     [](Trial& trial) {
+       (void)trial.value(QuantityKind::norm);
+       const auto table = trial.bench().embeddings();
+       REQUIRE(table);
+       const auto width = static_cast<size_t>(table->width), vocab = static_cast<size_t>(table->vocab);
+       // The mean over all pairs is the square of the mean unit row.
+       std::vector<double> mean(width);
+       for (size_t i = 0; i < table->rows.size(); ++i)
+         mean[i % width] += static_cast<double>(table->rows[i] / table->norms[i / width]) / static_cast<double>(vocab);
+       double square = 0;
+       for (const double x : mean) square += x * x;
+       CHECK(std::round(square * 100) == 44);
+       // One pair in a hundred: on pairs a fixed step apart, which is as good as chance here.
+       std::vector<double> cosines;
+       for (size_t a = 0; a < vocab; a += 2) {
+         const size_t b = (a + 20011) % vocab;
+         double dot = 0;
+         for (size_t i = 0; i < width; ++i)
+           dot += static_cast<double>(table->rows[a * width + i]) * static_cast<double>(table->rows[b * width + i]);
+         cosines.push_back(dot / static_cast<double>(table->norms[a] * table->norms[b]));
+       }
+       std::sort(cosines.begin(), cosines.end());
+       CHECK(std::abs(cosines[cosines.size() * 99 / 100] - 0.69) < 0.01);
+       trial.press(0);
+       CHECK(std::round(trial.value(QuantityKind::token_cosine, " hot", " big") * 100) == 22);
+     }},
     {"2_neighbours", "opposites", "high",
      [](Trial& trial) {
        trial.press(0);
