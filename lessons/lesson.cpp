@@ -208,19 +208,6 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   return lesson;
 }
 
-// As the panels write numbers: 0.0421, 3.1e-7, 49 152.
-std::string three_digits(double value) {
-  char buffer[32];
-  const bool whole = value == std::round(value) && std::abs(value) < 1e15;
-  std::snprintf(buffer, sizeof(buffer), whole || std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
-  std::string text = buffer;
-  if (const size_t e = text.find("e-0"); e != std::string::npos) text.erase(e + 2, 1);
-  if (text.find('e') != std::string::npos || std::abs(value) < 10000) return text;
-  const size_t first = text[0] == '-' ? 1 : 0;
-  for (size_t at = text.size(); at > first + 3;) text.insert(at -= 3, "\u2009");  // thin space
-  return text;
-}
-
 void add_measures_of(const std::string& text, const Document& document, const ModelConfig& config, Needs& needs) {
   const Result<std::vector<Quantity>> measures = find_measures(text);
   if (!measures) return;  // loading refuses such a text
@@ -319,6 +306,18 @@ Result<void> replay_wrong(Workbench& bench, const Solution::Part& part) {
   return run_commands(bench, part.wrong, part.steps);
 }
 
+std::string format_measure(double value) {
+  char buffer[32];
+  const bool whole = value == std::round(value) && std::abs(value) < 1e15;
+  std::snprintf(buffer, sizeof(buffer), whole || std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
+  std::string text = buffer;
+  if (const size_t e = text.find("e-0"); e != std::string::npos) text.erase(e + 2, 1);
+  if (text.find('e') != std::string::npos || std::abs(value) < 10000) return text;
+  const size_t first = text[0] == '-' ? 1 : 0;
+  for (size_t at = text.size(); at > first + 3;) text.insert(at -= 3, "\u2009");  // thin space
+  return text;
+}
+
 Result<std::vector<Quantity>> find_measures(const std::string& text) {
   std::vector<Quantity> found;
   for (MeasureSpan span = find_measure(text, 0); span.begin != std::string::npos; span = find_measure(text, span.end)) {
@@ -345,7 +344,7 @@ std::string fill_measures(const std::string& text, const MeasureContext& context
     const nlohmann::json json = nlohmann::json::parse(text.substr(span.begin, span.end - span.begin), nullptr, false);
     const Result<Quantity> quantity = quantity_from_json(json);
     const std::optional<double> value = quantity ? measure(*quantity, context) : std::nullopt;
-    filled += value ? three_digits(*value) : "—";
+    filled += value ? format_measure(*value) : "—";
     at = span.end;
   }
   return filled + text.substr(at);

@@ -89,6 +89,8 @@ Result<void> replay_wrong(Workbench& bench, const Solution::Part& part);
 bool is_reached(const Goal& goal, const MeasureContext& context);
 // The {measure} objects of a text. An error names the one that is not understood.
 Result<std::vector<Quantity>> find_measures(const std::string& text);
+// Three significant digits, as the panels write numbers: 3, 0.0421, 3.1e-7, 49 152.
+std::string format_measure(double value);
 // The text with its {measure} objects replaced by numbers of three significant digits, "—" where nothing is measured.
 std::string fill_measures(const std::string& text, const MeasureContext& context);
 
