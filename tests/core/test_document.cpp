@@ -269,7 +269,7 @@ TEST_CASE("mutated documents are errors or valid documents", "[document][fuzz]")
           }
           break;
         default:
-          if (at->is_number_integer()) *at = at->get<int64_t>() + static_cast<int>(random() % 9) - 4;
+          if (at->is_number_integer()) *at = static_cast<int64_t>(at->get<uint64_t>() + random() % 9 - 4);  // wraps at the ends
       }
     }
     const Result<Document> read = document_from_json(mutant);
