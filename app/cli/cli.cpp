@@ -91,12 +91,21 @@ std::optional<Error> find_wrong_verb(int argc, char** argv) {
                "glassbox --help"};
 }
 
+Result<void> print_edit_help(CliContext& context) {
+  if (context.options.json)
+    context.out.json({{"help", edit_help()}});
+  else
+    context.out.write(edit_help());
+  return {};
+}
+
 int run_verb(const Verb& verb, const Options& options, Output& out) {
   catch_signals();
   CliContext context{options, out};
   Result<void> result;
   try {
-    result = verb.run(context);
+    const bool asks_for_help = std::find(options.edits.begin(), options.edits.end(), "help") != options.edits.end();
+    result = asks_for_help ? print_edit_help(context) : verb.run(context);
   } catch (const std::bad_alloc&) {
     result = Error{ErrorKind::failed, "There is not enough memory for this.", "", "", "Use a shorter text."};
   } catch (const std::exception& error) {

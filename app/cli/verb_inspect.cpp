@@ -192,13 +192,6 @@ Result<nlohmann::json> measure_heads(SessionStore& sessions, const StepRequest& 
 Result<void> run(CliContext& context) {
   const Options& options = context.options;
   Output& out = context.out;
-  if (std::find(options.edits.begin(), options.edits.end(), "help") != options.edits.end()) {
-    if (options.json)
-      out.json({{"help", edit_help()}});
-    else
-      out.write(edit_help());
-    return {};
-  }
   if (options.tap && *options.tap == "list") {
     print_taps(context);
     return {};

@@ -14,6 +14,7 @@ void add_options(CLI::App& verb, Options& options) {
   add_engine_options(verb, options);
   add_text_options(verb, options);
   add_json_option(verb, options);
+  verb.footer("JSON: tokens[] {id, text, logprob} (natural logarithm; the first token has none), perplexity, scored.");
 }
 
 // ln softmax(logits)[token], in fp64.

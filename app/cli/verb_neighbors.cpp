@@ -36,6 +36,9 @@ void add_options(CLI::App& verb, Options& options) {
       ->type_name("N");
   add_edit_option(verb, options);
   add_json_option(verb, options);
+  verb.footer(
+      "JSON of a token: token, norm, cosine[], dot[], euclid[], each {id, text, cosine, dot, distance}.\n"
+      "JSON of a text: layer, axes, shape, cosine, dot, norms, prompt_ids.");
 }
 
 Result<int32_t> find_token(const Options& options, const Tokenizer& tokenizer) {

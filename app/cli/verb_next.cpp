@@ -34,6 +34,11 @@ void add_options(CLI::App& verb, Options& options) {
   add_sampler_options(verb, options);
   add_edit_option(verb, options);
   add_json_option(verb, options);
+  verb.footer(
+      "JSON: candidates[] {id, text, logit, penalised, prob_model, prob_heated, prob, cut_by}, stages[] {kind, "
+      "params,\n"
+      "active, kept, mass, entropy_bits}, entropy_bits, vocab, u, drawn, prompt_ids, logits_hash; with --edit also\n"
+      "prob_before, entropy_before_bits, kl_nats.");
 }
 
 // What the chain runs on.

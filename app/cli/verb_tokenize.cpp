@@ -17,6 +17,11 @@ void add_options(CLI::App& verb, Options& options) {
   add_text_options(verb, options);
   verb.add_flag("--steps", options.steps, "add the pre-tokeniser's pieces and the merges in each");
   add_json_option(verb, options);
+  verb.footer(
+      "JSON: tokens[] {id, text, bytes, start, end, special}, missing_bytes[]; with --steps pieces[] {text, start, "
+      "end,\n"
+      "first_token, token_count, special, merges}. Offsets are bytes of the text (of the rendered template with "
+      "--chat).");
 }
 
 struct Tokenised {

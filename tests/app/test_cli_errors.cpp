@@ -98,6 +98,13 @@ TEST_CASE("requests that the model cannot fulfil are errors of usage") {
   require_error({"next", "-m", m, "-p", "x", "--device", "abacus"}, 2, {"abacus"});
 }
 
+TEST_CASE("an instruction set that the machine lacks is said") {
+  Launch launch;
+  launch.arguments = {"next", "-m", tiny_model("llama"), "-p", "x"};
+  launch.environment = {{"GLASSBOX_CPU", "abacus"}};
+  require_error(launch, 2, {"GLASSBOX_CPU", "portable"});
+}
+
 TEST_CASE("a prompt longer than the context is refused with both numbers") {
   std::string ids = "2";
   for (int i = 1; i < 70; ++i) ids += ",2";
@@ -146,6 +153,7 @@ TEST_CASE("wrong words on the command line are errors of usage") {
                                                {"generate", "--help"},
                                                {"--version"},
                                                {"inspect", "--edit", "help"},
+                                               {"next", "--edit", "help"},
                                                {"inspect", "--tap", "list"}}) {
     const Outcome outcome = run_program(good);
     CHECK(outcome.code == 0);
