@@ -36,12 +36,13 @@ void draw_box(ImDrawList* draw, const Theme& theme, ImVec2 min, ImVec2 max, ImU3
   draw->AddRectFilled(min, max, with_alpha(fill, alpha), theme.px(3));
 }
 
-// The text of a symbol in the middle of its box; what does not fit is left to the card.
-void draw_label(ImDrawList* draw, const Theme& theme, const std::string& text, ImVec2 min, ImVec2 max, float alpha) {
+// The text of a symbol in the middle of what is seen of its box; what does not fit is left to the card.
+void draw_label(ImDrawList* draw, const Theme& theme, const std::string& text, ImVec2 min, ImVec2 max, float seen_left, float alpha) {
+  min.x = std::max(min.x, seen_left), max.x = std::min(max.x, draw->GetClipRectMax().x);
   const TextStyle& style = text_size(theme.mono, text).x <= max.x - min.x - theme.px(2) ? theme.mono : theme.mono_small;
   const std::string fitted = fit_text(style, text, max.x - min.x);
   const float width = text_size(style, fitted).x;
-  if (width > max.x - min.x) return;
+  if (width > max.x - min.x || fitted == "…") return;
   draw_visible_text(draw, style, {(min.x + max.x - width) / 2, middle_of(style, min.y, max.y)}, with_alpha(theme.text, alpha), fitted);
 }
 
@@ -81,6 +82,22 @@ struct RowState {
   float alpha;
 };
 
+void draw_rank(ImDrawList* draw, const Theme& theme, const PieceMerges& merges, const Grid& grid, int row, float left, const RowState& state) {
+  const float top = std::round(grid.top(row)), bottom = top + grid.box;
+  if (left > grid.origin.x) draw->AddRectFilled({left, top}, {left + grid.label - theme.px(6), bottom}, theme.surface);
+  const ImU32 dim = with_alpha(theme.dim, state.alpha);
+  if (row == 0) {
+    draw_text(draw, theme.small, {left, middle_of(theme.small, top, bottom)}, state.current ? theme.accent : dim, "bytes");
+    return;
+  }
+  draw_text(draw, theme.small, {left, middle_of(theme.small, top, bottom)}, dim, "rank");
+  // Right-aligned, so that one sees at a glance how the ranks rise.
+  const std::string rank = format_count(merges.merges->steps[static_cast<size_t>(row - 1)].merge.rank);
+  draw_text(draw, theme.mono_small,
+            {left + grid.label - theme.px(14) - text_size(theme.mono_small, rank).x, middle_of(theme.mono_small, top, bottom)},
+            state.current ? theme.accent : with_alpha(theme.text, state.alpha), rank);
+}
+
 void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid, int row, int shown) {
   const Theme& theme = context.theme;
   ImDrawList* draw = ImGui::GetWindowDrawList();
@@ -88,24 +105,12 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   const float top = std::round(grid.top(row)), bottom = top + grid.box;
   const float end = grid.origin.x + grid.label + grid.unit * static_cast<float>(merges.bytes.size());
   if (context.hovered.merge_step == row)
-    draw->AddRectFilled({grid.origin.x - theme.px(4), top - theme.px(3)}, {end, bottom + theme.px(3)}, theme.hover, theme.px(Theme::kChipRounding));
-
-  const ImU32 label = with_alpha(theme.dim, state.alpha);
-  if (row == 0) {
-    draw_text(draw, theme.small, {grid.origin.x, middle_of(theme.small, top, bottom)}, state.current ? theme.accent : label, "bytes");
-  } else {
-    const MergeStep& step = merges.merges->steps[static_cast<size_t>(row - 1)];
-    draw_text(draw, theme.small, {grid.origin.x, middle_of(theme.small, top, bottom)}, label, "rank");
-    // Right-aligned, so that one sees at a glance how the ranks rise.
-    const std::string rank = format_count(step.merge.rank);
-    draw_text(draw, theme.mono_small,
-              {grid.origin.x + grid.label - theme.px(14) - text_size(theme.mono_small, rank).x, middle_of(theme.mono_small, top, bottom)},
-              state.current ? theme.accent : with_alpha(theme.text, state.alpha), rank);
-  }
+    draw->AddRectFilled({grid.origin.x, top - theme.px(3)}, {end, bottom + theme.px(3)}, theme.hover, theme.px(Theme::kChipRounding));
 
   const std::vector<Symbol>& symbols = merges.symbols_after(row);
   const int merged = row > 0 ? static_cast<int>(merges.merges->steps[static_cast<size_t>(row - 1)].left) : -1;
-  const float seen_left = draw->GetClipRectMin().x, seen_right = draw->GetClipRectMax().x;
+  // The ranks stay where they are when a long piece is scrolled sideways.
+  const float rank_left = draw->GetClipRectMin().x, seen_left = rank_left + grid.label, seen_right = draw->GetClipRectMax().x;
   const float gap = std::max(1.0f, theme.px(4));
   for (int i = 0; i < static_cast<int>(symbols.size()); ++i) {
     const Symbol& symbol = symbols[static_cast<size_t>(i)];
@@ -129,8 +134,9 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
       draw->AddRect(min, max, with_alpha(theme.accent, joined), theme.px(3), 0, std::max(theme.hairline(), theme.px(1.5f)));
     }
     const std::string_view bytes = std::string_view(merges.bytes).substr(symbol.start, symbol.end - symbol.start);
-    draw_label(draw, theme, visible_text(theme, bytes), min, max, alpha);
+    draw_label(draw, theme, visible_text(theme, bytes), min, max, seen_left, alpha);
   }
+  draw_rank(draw, theme, merges, grid, row, rank_left, state);
 
   const std::string id = "merge row " + std::to_string(row);
   const SpotAnswer answer = spot(context, id.c_str(), {grid.origin.x, top}, {end, top + grid.pitch});
@@ -204,6 +210,33 @@ std::string explain(const Theme& theme, const FrameContext& context, const Piece
   return {};
 }
 
+// All rows, in a window of their own that scrolls both ways.
+void draw_grid(FrameContext& context, const PieceMerges& merges, int shown) {
+  const Theme& theme = context.theme;
+  const ImVec2 room = ImGui::GetContentRegionAvail();
+  ImGui::BeginChild("##grid", {0, 0}, ImGuiChildFlags_None, ImGuiWindowFlags_HorizontalScrollbar);
+  const ImVec2 origin = ImGui::GetCursorScreenPos();
+  const Grid grid(theme, merges, origin, room.x);
+  const int rows = merges.steps() + 1;
+  const ImDrawList* draw = ImGui::GetWindowDrawList();
+  const int first = std::clamp(static_cast<int>((draw->GetClipRectMin().y - origin.y) / grid.pitch), 0, rows - 1);
+  for (int row = first; row < rows && grid.top(row) <= draw->GetClipRectMax().y; ++row) draw_row(context, merges, grid, row, shown);
+  ImGui::SetCursorScreenPos(origin);
+  ImGui::Dummy({grid.label + grid.unit * static_cast<float>(merges.bytes.size()), grid.pitch * static_cast<float>(rows) - theme.px(6)});
+
+  // The shown step stays in sight while it moves.
+  ImGuiStorage* storage = ImGui::GetStateStorage();
+  const ImGuiID followed = ImGui::GetID("followed step");
+  const int place = merges.piece * 1024 + shown;  // a traced piece has fewer steps than bytes, of which 512
+  if (storage->GetInt(followed, -1) != place) {
+    storage->SetInt(followed, place);
+    const float top = grid.pitch * static_cast<float>(shown), bottom = top + grid.pitch;
+    if (top < ImGui::GetScrollY()) ImGui::SetScrollY(top);
+    else if (bottom > ImGui::GetScrollY() + room.y) ImGui::SetScrollY(bottom - room.y);
+  }
+  ImGui::EndChild();
+}
+
 void draw_merges(FrameContext& context) {
   const Theme& theme = context.theme;
   const std::shared_ptr<const PieceMerges> merges = shown_merges(context);
@@ -254,25 +287,7 @@ void draw_merges(FrameContext& context) {
   }
   if (!merges->merges || merges->merges->bytes.empty() || merges->merges->whole_piece) return;
 
-  const ImVec2 origin = ImGui::GetCursorScreenPos();
-  const Grid grid(theme, *merges, origin, body.size.x);
-  const int rows = merges->steps() + 1;
-  const float seen_top = body.draw->GetClipRectMin().y, seen_bottom = body.draw->GetClipRectMax().y;
-  const int first = std::clamp(static_cast<int>((seen_top - origin.y) / grid.pitch), 0, rows - 1);
-  for (int row = first; row < rows && grid.top(row) <= seen_bottom; ++row) draw_row(context, *merges, grid, row, shown);
-  ImGui::SetCursorScreenPos(origin);
-  ImGui::Dummy({grid.label + grid.unit * static_cast<float>(merges->bytes.size()), grid.pitch * static_cast<float>(rows) - theme.px(6)});
-
-  // The shown step stays in sight while it moves.
-  ImGuiStorage* storage = ImGui::GetStateStorage();
-  const ImGuiID followed = ImGui::GetID("followed step");
-  const int place = merges->piece * 1024 + shown;
-  if (storage->GetInt(followed, -1) != place) {
-    storage->SetInt(followed, place);
-    const float top = grid.top(shown) - body.min.y, bottom = top + grid.pitch;
-    if (top < ImGui::GetScrollY()) ImGui::SetScrollY(top);
-    else if (bottom > ImGui::GetScrollY() + ImGui::GetWindowHeight()) ImGui::SetScrollY(bottom - ImGui::GetWindowHeight());
-  }
+  draw_grid(context, *merges, shown);
 }
 
 nlohmann::json merges_figure(const FrameContext& context) {

@@ -55,14 +55,24 @@ void draw_rows(FrameContext& context, const PieceMerges& merges, const PanelBody
   const Tokenizer& tokenizer = context.model()->tokenizer();
   const MergeStep& race = merges.merges->steps[static_cast<size_t>(step - 1)];
   const std::vector<Symbol>& before = merges.symbols_after(step - 1);
-  const float column = std::min(std::round(body.size.x * 0.54f), theme.px(190)), pitch = theme.px(34), part = theme.px(22);
-  const float head = theme.px(28);
-  draw_text(body.draw, theme.small, body.min, theme.dim, "pair");
-  draw_text(body.draw, theme.small, {body.min.x + column, body.min.y}, theme.dim, "rank, lowest wins");
+  const float pitch = theme.px(34), part = theme.px(22), head = theme.px(28), between = theme.px(3);
   const int count = static_cast<int>(race.pairs.size());
-  float rank_width = 0;  // ranks end in one line
-  for (const Merge& pair : race.pairs)
-    if (pair.rank >= 0) rank_width = std::max(rank_width, text_size(theme.mono_bold, format_count(pair.rank)).x);
+  // The ranks end in one line, and begin where the widest pair lets them; a narrow panel shortens pairs and words.
+  float rank_width = text_size(theme.mono, kNoValue).x, pair_width = 0;
+  for (int i = 0; i < count; ++i) {
+    if (race.pairs[static_cast<size_t>(i)].rank >= 0)
+      rank_width = std::max(rank_width, text_size(theme.mono_bold, format_count(race.pairs[static_cast<size_t>(i)].rank)).x);
+    const Symbol &left = before[static_cast<size_t>(i)], &right = before[static_cast<size_t>(i) + 1];
+    const uint32_t bytes = left.end - left.start + right.end - right.start;
+    pair_width = std::max(pair_width, static_cast<float>(bytes) * text_size(theme.mono, "0").x + theme.px(24));
+  }
+  const float most = std::max(body.size.x - rank_width, theme.px(40));
+  const float column = std::round(std::min(std::max(pair_width + theme.px(16), std::min(theme.px(170), most * 0.6f)), most));
+  const auto fits = [&](const TextStyle& style, std::string_view text) { return text_size(style, text).x <= body.size.x - column; };
+  const std::string not_a_merge = fits(theme.mono, "— not a merge") ? "— not a merge" : kNoValue;
+  draw_text(body.draw, theme.small, body.min, theme.dim, "pair");
+  draw_text(body.draw, theme.small, {body.min.x + column, body.min.y}, theme.dim,
+            fits(theme.small, "rank, lowest wins") ? "rank, lowest wins" : "rank");
   const float seen_top = body.draw->GetClipRectMin().y, seen_bottom = body.draw->GetClipRectMax().y;
   const float start = body.min.y + head;
   for (int i = std::max(0, static_cast<int>((seen_top - start) / pitch)); i < count; ++i) {
@@ -76,11 +86,11 @@ void draw_rows(FrameContext& context, const PieceMerges& merges, const PanelBody
     const SpotAnswer answer = spot(context, id.c_str(), min, max);
     if (wins) body.draw->AddRectFilled(min, max, theme.selected, theme.px(Theme::kChipRounding));
     else if (answer.hovered) body.draw->AddRectFilled(min, max, theme.hover, theme.px(Theme::kChipRounding));
-    const float y = std::round((min.y + max.y - part) / 2), room = (column - theme.px(24)) / 2;
+    const float y = std::round((min.y + max.y - part) / 2), room = (column - theme.px(8) - between - theme.px(20)) / 2;
     float x = body.min.x;
-    x += draw_part(body.draw, theme, fit_text(theme.mono, token_text(theme, tokenizer, left.id), room), {x, y}, part) + theme.px(3);
+    x += draw_part(body.draw, theme, fit_text(theme.mono, token_text(theme, tokenizer, left.id), room), {x, y}, part) + between;
     draw_part(body.draw, theme, fit_text(theme.mono, token_text(theme, tokenizer, right.id), room), {x, y}, part);
-    const std::string rank = pair.rank < 0 ? "— not a merge" : format_count(pair.rank);
+    const std::string rank = pair.rank < 0 ? not_a_merge : format_count(pair.rank);
     const TextStyle& style = wins ? theme.mono_bold : theme.mono;
     const float indent = pair.rank < 0 ? 0 : rank_width - text_size(style, rank).x;
     draw_text(body.draw, style, {body.min.x + column + indent, middle_of(style, min.y, max.y)},

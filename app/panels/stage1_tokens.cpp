@@ -259,15 +259,21 @@ void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout
   }
 }
 
-// Scrolls to the selected token when another one was selected (or typed), so that a choice made elsewhere is seen here.
+// Scrolls to the selected token when another one was selected, so that a choice made elsewhere is seen here. While one
+// types or generates, the end is followed; another text begins at its top.
 void follow_selection(const FrameContext& context, const TextTrace& trace, const TokensLayout& layout) {
+  constexpr int kTypedAtOnce = 4;  // a keystroke at the end adds a few tokens at most; more is another text
   ImGuiStorage* storage = ImGui::GetStateStorage();
-  const ImGuiID key = ImGui::GetID("followed position");
-  const int position = context.document().shown_position();
-  const int followed = storage->GetInt(key, -1);
-  if (followed == position || position < 0 || position >= static_cast<int>(trace.tokens.size())) return;
-  storage->SetInt(key, position);
-  if (followed < 0) return;  // the panel has just been opened: it begins at its top
+  const ImGuiID position_key = ImGui::GetID("followed position"), count_key = ImGui::GetID("followed count");
+  const int position = context.document().shown_position(), count = static_cast<int>(trace.tokens.size());
+  const int followed = storage->GetInt(position_key, -1), counted = storage->GetInt(count_key, 0);
+  if (position < 0 || position >= count || (followed == position && counted == count)) return;
+  storage->SetInt(position_key, position);
+  storage->SetInt(count_key, count);
+  if (std::abs(count - counted) > kTypedAtOnce) {
+    ImGui::SetScrollY(0);
+    return;
+  }
   const LineMetrics metrics(context);
   const TokenLine& line = layout.lines[static_cast<size_t>(layout.cells[static_cast<size_t>(position)].place.line)];
   const float top = line.top, bottom = line.top + metrics.chip + metrics.labels() + metrics.bracket;
@@ -311,7 +317,7 @@ nlohmann::json tokens_figure(const FrameContext& context) {
 const Panel kTokensPanel = {
     .id = "tokens",
     .title = "Tokens",
-    .help = "The prompt as the model gets it: one chip a token, with its id and its bytes. A space is ·, a new line ⏎, and a "
+    .help = "The prompt as the model gets it: one chip a token, with its id and its bytes. A space is ·, a new line ↵, and a "
             "byte that is no whole character ‹E8›; a bracket joins the tokens that share one character. Dashed chips are "
             "special tokens. Hover to find a token in every panel, click to select it and to see the merges of its piece.",
     .stage = 1,

@@ -16,14 +16,17 @@ namespace {
 // stream grows from layer to layer, and ± 5 holds what most of its elements are.
 constexpr float kEmbeddingLimit = 0.5f, kResidualLimit = 5.0f;
 
-// How many values stand in one row of the strip: a divisor of the width if one is near, so that rows are full.
-int strip_columns(int width, float pixels, float smallest_cell) {
-  const int most = std::max(1, static_cast<int>(pixels / smallest_cell));
-  if (width <= most) return width;
-  for (int columns = most; columns > most / 2; --columns)
-    if (width % columns == 0) return columns;
-  const int rows = (width + most - 1) / most;
-  return (width + rows - 1) / rows;
+// How many values stand in one row of the strip: as few rows as fill the height, full ones if the width divides so.
+struct StripShape {
+  int columns, rows;
+};
+StripShape strip_shape(int width, ImVec2 room, float smallest_cell, float tallest_cell) {
+  const int most = std::max(1, static_cast<int>(room.x / smallest_cell));
+  const int least_rows = std::max((width + most - 1) / most, static_cast<int>(std::ceil(room.y / tallest_cell)));
+  for (int rows = std::max(1, least_rows); rows <= std::min(2 * least_rows, width); ++rows)
+    if (width % rows == 0) return {width / rows, rows};
+  const int columns = (width + least_rows - 1) / least_rows;
+  return {columns, (width + columns - 1) / columns};
 }
 
 std::string element_name(const ShownVector& vector, int index) {
@@ -98,9 +101,9 @@ void draw_foot(FrameContext& context, const ShownVector& vector, ImVec2 min, flo
 void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBody& body) {
   const Theme& theme = context.theme;
   const int width = static_cast<int>(vector.values.size());
-  const int columns = strip_columns(width, body.size.x, theme.px(5)), rows = (width + columns - 1) / columns;
-  const float foot = theme.px(32);
-  const float cell_height = std::floor(std::clamp((body.size.y - foot) / static_cast<float>(rows), theme.px(9), theme.px(26)));
+  const float foot = theme.px(34);
+  const auto [columns, rows] = strip_shape(width, {body.size.x, std::max(body.size.y - foot, 1.0f)}, theme.px(5), theme.px(27));
+  const float cell_height = std::floor(std::clamp((body.size.y - foot) / static_cast<float>(rows), theme.px(9), theme.px(27)));
   const ImVec2 size(std::min(body.size.x, theme.px(28) * static_cast<float>(columns)), cell_height * static_cast<float>(rows));
 
   ImGuiStorage* storage = ImGui::GetStateStorage();
@@ -112,8 +115,8 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   map.version = mix_version(mix_version(hash_text({reinterpret_cast<const char*>(vector.values.data()), vector.values.size() * sizeof(float)}),
                                         static_cast<uint64_t>(vector.layer + 1)), static_cast<uint64_t>(columns));
   map.rows = rows, map.columns = columns;
-  map.value = [&](int row, int column) {
-    const int index = row * columns + column;
+  map.value = [&, per_row = columns](int row, int column) {
+    const int index = row * per_row + column;
     return index < width ? vector.values[static_cast<size_t>(index)] : std::nanf("");
   };
   map.map = &theme.signed_map;
