@@ -22,7 +22,7 @@ TEST_CASE("lesson lists at least two lessons of each stage that is built") {
   require_error({"lesson", "--solve"}, 2, {"--solve"});
 }
 
-TEST_CASE("lesson prints a text with its measures filled in, and runs a solution") {
+TEST_CASE("lesson prints a text with its measures filled in, and runs a solution", "[slow]") {
   const Json lessons = run_json({"lesson"})["lessons"];
   int seen = 0;
   for (const Json& lesson : lessons) {

@@ -82,7 +82,7 @@ TEST_CASE("next gives the model's distribution, exactly") {
   CHECK(kinds == std::vector<std::string>{"penalties", "temperature", "top_k", "top_p", "min_p", "draw"});
 }
 
-TEST_CASE("next says which stage cuts whom, in the order applied") {
+TEST_CASE("next says which stage cuts whom, in the order applied", "[slow]") {
   const std::string text = find_prompt("mary")["text"];
   const Json next = run_json({"next", "-p", text, "--top-k", "5", "--min-p", "0.01", "--temp", "0.7", "--order",
                               "min_p,temperature,top_k,top_p", "--repeat-penalty", "1.2", "--presence-penalty", "0.1",
@@ -160,11 +160,29 @@ TEST_CASE("next keeps whom the reference keeps, with its probabilities") {
     INFO(settings);
     std::string order;
     for (const Json& stage : settings["order"]) order += (order.empty() ? "" : ",") + stage.get<std::string>();
-    const Json next = run_json({"next", "--logits", folder.file(std::to_string(entry["vector"].get<int>())), "--ids",
-                                id_list(golden["context"]), "--order", order, "--repeat-penalty",
-                                settings["repetition_penalty"].dump(), "--temp", settings["temperature"].dump(),
-                                "--top-k", settings["top_k"].dump(), "--top-p", settings["top_p"].dump(), "--min-p",
-                                settings["min_p"].dump(), "--penalty-window", settings["penalty_window"].dump()});
+    Launch launch;  // without a model: its words would cost more than the chain
+    launch.environment = {{"XDG_DATA_HOME", folder.path()}};
+    launch.without = {"GLASSBOX_MODEL"};
+    launch.arguments = {"next",
+                        "--logits",
+                        folder.file(std::to_string(entry["vector"].get<int>())),
+                        "--ids",
+                        id_list(golden["context"]),
+                        "--order",
+                        order,
+                        "--repeat-penalty",
+                        settings["repetition_penalty"].dump(),
+                        "--temp",
+                        settings["temperature"].dump(),
+                        "--top-k",
+                        settings["top_k"].dump(),
+                        "--top-p",
+                        settings["top_p"].dump(),
+                        "--min-p",
+                        settings["min_p"].dump(),
+                        "--penalty-window",
+                        settings["penalty_window"].dump()};
+    const Json next = run_json(launch);
     for (size_t stage = 0; stage < 4; ++stage) CHECK(next["stages"][stage + 1]["kept"] == entry["kept"][stage]);
     std::map<int, double> kept;
     for (const Json& candidate : next["candidates"]) {
@@ -179,7 +197,7 @@ TEST_CASE("next keeps whom the reference keeps, with its probabilities") {
   }
 }
 
-TEST_CASE("greedy generation in exact precision is the reference's") {
+TEST_CASE("greedy generation in exact precision is the reference's", "[slow]") {
   for (const char* name : {"mary", "chinese", "python"}) {
     INFO(name);
     const Json prompt = find_prompt(name);
@@ -194,7 +212,7 @@ TEST_CASE("greedy generation in exact precision is the reference's") {
   }
 }
 
-TEST_CASE("generate: the same seed gives the same text, another seed another") {
+TEST_CASE("generate: the same seed gives the same text, another seed another", "[slow]") {
   const std::vector<std::string> base = {"generate", "-p", "Once upon a time", "-n", "16", "--temp", "1.2"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), base.begin(), base.end());
@@ -220,7 +238,7 @@ TEST_CASE("generate: the same seed gives the same text, another seed another") {
   CHECK(single["logits_hash"] == next["logits_hash"]);
 }
 
-TEST_CASE("generate ends where the text ends, and --chat asks for an answer") {
+TEST_CASE("generate ends where the text ends, and --chat asks for an answer", "[slow]") {
   const Json prompt = find_prompt("chat");
   const Json result =
       run_json({"generate", "--chat", "-p", prompt["messages"][0]["content"], "--temp", "0", "-n", "200"});
@@ -307,7 +325,7 @@ TEST_CASE("inspect takes a head, a position, and TransformerLens's names") {
   CHECK(all["logits_hash"] == run_json({"next", "-p", text, "-k", "1"})["logits_hash"]);
 }
 
-TEST_CASE("edits on the command line do what the reference's do") {
+TEST_CASE("edits on the command line do what the reference's do", "[slow]") {
   const Json golden = read_golden("model_edits.json");
   const std::map<std::string, std::vector<std::string>> specs = {
       {"base", {}},

@@ -44,7 +44,7 @@ TEST_CASE("look shows tokens, the next token and a map, in 24-bit colours") {
   CHECK(light.out.find("layer 3 head 1") != std::string::npos);
 }
 
-TEST_CASE("look without colour stays within the width") {
+TEST_CASE("look without colour stays within the width", "[slow]") {
   const nlohmann::json prompts = read_golden("model_prompts.json")["prompts"];
   for (const nlohmann::json& prompt : prompts) {
     const std::string name = prompt["name"];

@@ -61,7 +61,7 @@ TEST_CASE("info describes the model file") {
   CHECK_FALSE(tiny["chat_template_error"].get<std::string>().empty());
 }
 
-TEST_CASE("tokenize prints ids, texts, bytes and offsets") {
+TEST_CASE("tokenize prints ids, texts, bytes and offsets", "[slow]") {
   const Json golden = read_golden("model_prompts.json");
   int seen = 0;
   for (const Json& prompt : golden["prompts"]) {
