@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "imgui_impl_opengl3.h"
+
 namespace glassbox {
 
 std::vector<uint8_t> read_framebuffer(int framebuffer_height, int x, int y, int width, int height) {
@@ -83,5 +85,10 @@ std::string OffscreenContext::renderer() const {
   const GLubyte* name = glGetString(GL_RENDERER);
   return name ? reinterpret_cast<const char*>(name) : "";
 }
+
+bool start_renderer() { return ImGui_ImplOpenGL3_Init("#version 330 core"); }
+void begin_renderer_frame() { ImGui_ImplOpenGL3_NewFrame(); }
+void render(ImDrawData* data) { ImGui_ImplOpenGL3_RenderDrawData(data); }
+void stop_renderer() { ImGui_ImplOpenGL3_Shutdown(); }
 
 }  // namespace glassbox

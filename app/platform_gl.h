@@ -8,7 +8,15 @@
 
 #include "core/base/result.h"
 
+struct ImDrawData;
+
 namespace glassbox {
+
+// Dear ImGui's renderer for OpenGL 3.3, in the current context.
+bool start_renderer();
+void begin_renderer_frame();
+void render(ImDrawData* data);
+void stop_renderer();
 
 // Pixels of the framebuffer that is bound, RGBA, rows from top to bottom. (x, y) counts from its upper left corner.
 std::vector<uint8_t> read_framebuffer(int framebuffer_height, int x, int y, int width, int height);

@@ -244,7 +244,7 @@ void LessonPane::draw_footer(FrameContext& context, const Lesson& lesson, ImVec2
   const std::string count = std::to_string(index + 1) + " of " + std::to_string(stage.size());
   const float middle = (min.x + max.x - text_size(theme.small, count).x) / 2;
   draw_text(ImGui::GetWindowDrawList(), theme.small, {middle, y + theme.px(3)}, theme.dim, count);
-  const float room = (max.x - min.x) / 2 - side - theme.px(40);
+  const float room = (max.x - min.x) / 2 - side - theme.px(52);
   const auto link = [&](const char* id, const std::string& text, float x) {
     const ImVec2 size = text_size(theme.small, text);
     ImGui::SetCursorScreenPos({x, y});

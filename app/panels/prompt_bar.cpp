@@ -403,40 +403,39 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
     total += chip_size(theme, texts.back()).x + gap;
   }
   lefts.push_back(total);
-  const bool overflow = total - gap > width - reserved;
-  const float more = overflow ? theme.px(48) : 0;
-  const float room = width - reserved - more;
-  const float furthest = std::max(0.0f, total - gap - room);
-  if (follow_end_) scroll_ = furthest, follow_end_ = false;
+  // The row begins at a chip of its own: whole chips only, since one that is cut reads as another token.
+  const auto before_width = [&](int first) {
+    return first > 0 ? text_size(theme.body, format_count(first) + " +").x + theme.px(8) : 0.0f;
+  };
+  const float room = width - reserved;
+  const auto fits_from = [&](int first) { return before_width(first) + total - gap - lefts[static_cast<size_t>(first)] <= room; };
+  int furthest = 0;  // the first chip when the last one is in sight
+  while (furthest + 1 < count && !fits_from(furthest)) ++furthest;
+  if (follow_end_) first_ = furthest, follow_end_ = false;
   const ImVec2 max(min.x + width, min.y + theme.px(27));
   if (ImGui::IsMouseHoveringRect(min, max) && ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows)) {
     const ImGuiIO& io = ImGui::GetIO();
-    scroll_ -= (io.MouseWheel + io.MouseWheelH) * theme.px(90);
+    const float wheel = io.MouseWheel + io.MouseWheelH;
+    if (wheel != 0) first_ -= static_cast<int>(std::lround(wheel * 3));
   }
-  scroll_ = std::clamp(scroll_, 0.0f, furthest);
-
-  // Whole chips only: a chip that is cut reads as another token.
+  first_ = std::clamp(first_, 0, furthest);
   const int selected = document.shown_position();
   int last = -1;
-  float offset = scroll_ > 0 ? theme.px(40) : 0;
-  int first = 0;
-  while (first < count && lefts[static_cast<size_t>(first) + 1] - gap < scroll_) ++first;
-  if (scroll_ > 0) {
-    while (first < count && lefts[static_cast<size_t>(first)] < scroll_) ++first;
-    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim, format_count(first) + " +");
-    offset = text_size(theme.body, format_count(first) + " +").x + theme.px(8);
-  }
-  const float base = first < count ? lefts[static_cast<size_t>(first)] : 0;
+  const float offset = before_width(first_);
+  if (first_ > 0)
+    draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim,
+              format_count(first_) + " +");
+  const float more = first_ < furthest ? theme.px(56) : 0;  // for "+ 1 234"
+  const float base = count > 0 ? lefts[static_cast<size_t>(first_)] : 0;
   float x = min.x;
-  for (int i = first; i < count; ++i) {
+  for (int i = first_; i < count; ++i) {
     const float left = min.x + offset + lefts[static_cast<size_t>(i)] - base;
     const float right = left + lefts[static_cast<size_t>(i) + 1] - lefts[static_cast<size_t>(i)] - gap;
-    if (right > min.x + room + (furthest - scroll_ <= 0.5f ? more : 0)) break;
+    if (right > min.x + room - more + 0.5f && i > first_) break;
     ImGui::SetCursorScreenPos({left, min.y});
     ChipLook look{.fill = theme.chip_colour(i)};
     if (i == context.hovered.position) look.ring = with_alpha(theme.ring, 0.65f);
-    if (i == selected && document.selection.position >= 0) look.ring = theme.ring;
-    else if (i == selected && count > 0 && document.stage != 1) look.ring = with_alpha(theme.ring, 0.9f);
+    if (i == selected && (document.selection.position >= 0 || document.stage != 1)) look.ring = theme.ring;
     look.generated = i >= prompt;
     const ChipAnswer chip = token_chip(theme, ("chip" + std::to_string(i)).c_str(), texts[static_cast<size_t>(i)], look);
     if (chip.hovered) {

@@ -36,7 +36,7 @@ class PromptBar {
   bool refused_ = false;           // the Document did not take the buffer
   bool focus_ = false, editing_ = false, seed_editing_ = false, seed_focus_ = false;
   bool follow_end_ = false;        // scroll the chips to the end
-  float scroll_ = 0;               // of the chips, pixels
+  int first_ = 0;                  // the first chip of the row
   int seen_length_ = 0;            // tokens shown in the last frame
   std::vector<Place> places_;      // of the prompt's tokens
   std::string places_key_;

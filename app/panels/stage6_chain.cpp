@@ -247,9 +247,12 @@ void draw_titles(FrameContext& context, const Table& table, ImVec2 min, float he
     ImGui::PopID();
     if ((hovered || target) && column.kind == ColumnKind::stage)
       draw->AddRectFilled({x - theme.px(6), min.y}, {x + width, min.y + height - theme.px(4)}, target ? theme.selected : theme.hover, theme.px(4));
-    const std::string name = fit_text(theme.bold, head.name, width);
+    const auto fitted = [&](const TextStyle& style, const std::string& text, const std::string& shorter) {
+      return text_size(style, text).x <= width ? text : fit_text(style, shorter, width);
+    };
+    const std::string name = fitted(theme.bold, head.name, head.short_name);
     draw_text(draw, theme.bold, {x, min.y + theme.px(11) - text_height(theme.bold) / 2}, head.off ? theme.dim : theme.text, name);
-    draw_text(draw, theme.mono_small, {x, min.y + theme.px(30) - text_height(theme.mono_small) / 2}, theme.dim, fit_text(theme.mono_small, head.note, width));
+    draw_text(draw, theme.mono_small, {x, min.y + theme.px(30) - text_height(theme.mono_small) / 2}, theme.dim, fitted(theme.mono_small, head.note, head.short_note));
     if (hovered && !ImGui::IsMouseDown(ImGuiMouseButton_Left) && !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_stage_card(context, column);
   }
   // The draw, above the right end of the probabilities.

@@ -22,11 +22,11 @@ Wish wish_of(const Theme& theme, const ChainColumn& column) {
   switch (column.kind) {
     case ColumnKind::token: return {theme.px(96), theme.px(136), 0};
     case ColumnKind::logit: return {number("00.00") + 2 * gap, number("00.00") + 2 * gap, 0.22f};
-    case ColumnKind::penalty: return {title("penalty") + gap, title("penalty") + 4 * gap, 0};
+    case ColumnKind::penalty: return {title("penalty") + 2 * gap, title("penalty") + 4 * gap, 0};
     case ColumnKind::stage:
       if (column.cuts()) return {title("min-p") + 2 * gap, std::max(title("min-p 0.05"), title("top-p 0.95")) + 2 * gap, 0};
-      return {title("÷ T = 1.50") + gap, title("÷ T = 1.50") + gap, 0.22f};
-    case ColumnKind::probability: return {title("probability") + gap, title("probability") + gap, 0.56f};
+      return {title("÷ T = 1.50") + 2 * gap, title("÷ T = 1.50") + 2 * gap, 0.22f};
+    case ColumnKind::probability: return {title("probability") + 2 * gap, title("probability") + 2 * gap, 0.56f};
   }
   return {theme.px(60), theme.px(60), 0};
 }
@@ -171,21 +171,23 @@ std::vector<ChainColumn> make_columns(const Theme& theme, const SamplerSettings&
 ColumnHead column_head(const ChainResult& chain, const ChainColumn& column) {
   const std::string vocabulary = format_count(static_cast<int64_t>(chain.candidates.size()));
   switch (column.kind) {
-    case ColumnKind::token: return {"token", "", false};
-    case ColumnKind::logit: return {"logit", vocabulary, false};
+    case ColumnKind::token: return {"token", "token", "", "", false};
+    case ColumnKind::logit: return {"logit", "logit", vocabulary, vocabulary, false};
     case ColumnKind::penalty: {
       const SamplerSettings& s = chain.settings;
-      if (!has_penalties(s)) return {"penalty", "off", true};
-      return {"penalty", s.repetition_penalty != 1 ? "÷ " + format_value(static_cast<double>(s.repetition_penalty), 3) : "on", false};
+      if (!has_penalties(s)) return {"penalty", "penalty", "off", "off", true};
+      const std::string note = s.repetition_penalty != 1 ? "÷ " + format_value(static_cast<double>(s.repetition_penalty), 3) : "on";
+      return {"penalty", "penalty", note, note, false};
     }
     case ColumnKind::stage: {
       const ChainStage& stage = chain.stages[static_cast<size_t>(stage_index(chain, column.stage))];
-      if (!column.cuts()) return {stage_label(chain.settings, column.stage), format_count(stage.kept), false};
-      return {stage_label(chain.settings, column.stage), stage.active ? format_count(stage.kept) + " kept" : "off", !stage.active};
+      const std::string name = stage_label(chain.settings, column.stage), kept = format_count(stage.kept);
+      if (!column.cuts()) return {name, stage_title(column.stage), kept, kept, false};
+      return {name, stage_title(column.stage), stage.active ? kept + " kept" : "off", stage.active ? kept : "off", !stage.active};
     }
     case ColumnKind::probability: {
-      const double bits = chain.stages[chain.stages.size() - 2].entropy_bits;
-      return {"probability", "H " + format_fixed(bits, 2) + " bit", false};
+      const std::string bits = format_fixed(chain.stages[chain.stages.size() - 2].entropy_bits, 2);
+      return {"probability", "P", "H " + bits + " bit", bits + " bit", false};
     }
   }
   return {};

@@ -22,9 +22,9 @@ struct ChainColumn {
 // At most `width` pixels when that is enough for all columns, else as narrow as they get.
 std::vector<ChainColumn> make_columns(const Theme& theme, const SamplerSettings& settings, float width);
 
-// Two lines above a column: its name with the setting, and what is left after it.
+// Two lines above a column: its name with the setting, and what is left after it; shorter ones for a narrow column.
 struct ColumnHead {
-  std::string name, note;
+  std::string name, short_name, note, short_note;
   bool off = false;
 };
 ColumnHead column_head(const ChainResult& chain, const ChainColumn& column);

@@ -3,14 +3,12 @@
 #include <chrono>
 #include <thread>
 
-#include "imgui_impl_opengl3.h"
 #include "implot.h"
 
 namespace glassbox {
 
 namespace {
 
-constexpr const char* kGlslVersion = "#version 330 core";
 constexpr float kFrame = 1.0f / 60.0f;
 
 double wall_seconds() {
@@ -43,7 +41,7 @@ Result<std::unique_ptr<Offscreen>> Offscreen::make(AppOptions options, int width
   std::unique_ptr<Offscreen> self(new Offscreen);
   self->gl_ = gl.take();
   make_imgui_context();
-  self->renderer_ = ImGui_ImplOpenGL3_Init(kGlslVersion);
+  self->renderer_ = start_renderer();
   options.typed_paths = true;
   Result<std::unique_ptr<App>> app = App::make(std::move(options), *self);
   if (!app) return app.error();
@@ -54,7 +52,7 @@ Result<std::unique_ptr<Offscreen>> Offscreen::make(AppOptions options, int width
 Offscreen::~Offscreen() {
   if (!gl_) return;
   if (app_) app_->finish();
-  if (renderer_) ImGui_ImplOpenGL3_Shutdown();
+  if (renderer_) stop_renderer();
   app_.reset();
   destroy_imgui_context();
 }
@@ -66,13 +64,13 @@ void Offscreen::frame() {
   now_ = real_time_ ? wall_seconds() : now_ + static_cast<double>(kFrame);
   io.DeltaTime = real_time_ && before > 1 ? std::max(1e-4f, static_cast<float>(now_ - before)) : kFrame;
   app_->prepare(now_);
-  ImGui_ImplOpenGL3_NewFrame();
+  begin_renderer_frame();
   ImGui::NewFrame();
   app_->draw();
   ImGui::Render();
   gl_->bind();
   clear_framebuffer(gl_->width(), gl_->height(), app_->theme().background);
-  ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  render(ImGui::GetDrawData());
   if (before_swap) before_swap();
   app_->after_render();
   if (after_swap) after_swap();

@@ -2,9 +2,9 @@
 // file name in the folders where systems and users keep fonts.
 #include <cstdlib>
 #include <filesystem>
-#include <initializer_list>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "app/theme/font_files.h"
 #include "app/theme/theme.h"

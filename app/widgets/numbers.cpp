@@ -51,7 +51,9 @@ std::string format_probability(double p) {
   if (p >= 0.9995) {
     // Near one the digits that tell are those of what is missing.
     if (p >= 1) return "1";
-    return print("%.*f", std::min(static_cast<int>(-std::floor(std::log10(1 - p))) + 1, 9), p);
+    std::string text = print("%.*f", std::min(static_cast<int>(-std::floor(std::log10(1 - p))) + 1, 9), p);
+    while (text.back() == '0') text.pop_back();
+    return text;
   }
   if (p >= 0.1) return print("%.*f", 3, p);
   if (p >= 1e-3) return print("%.*f", 4, p);

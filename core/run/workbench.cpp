@@ -604,7 +604,8 @@ bool Workbench::settle(double seconds) {
   while (true) {
     while (pump()) {
     }
-    if (!busy()) return true;
+    // Once more: what came in after the last pump may want another analysis.
+    if (!busy() && !pump() && !busy()) return true;
     if (seconds_now() >= end) return false;
     std::unique_lock lock(impl_->bell->mutex);
     // The time limit of the wait is a net under a notification that came between pump and wait.
