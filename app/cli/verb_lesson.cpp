@@ -153,6 +153,7 @@ Result<void> solve_lesson(CliContext& context, const Lesson& lesson) {
     if (const Result<void> begun = (*room)->begin(); !begun) return begun;
     const bool before = (*room)->is_reached(goal);
     if (const Result<void> done = (*room)->apply(part->second.right, part->second.steps); !done) return done;
+    if (const Result<void> done = (*room)->apply(part->second.then, part->second.then_steps); !done) return done;
     const bool after = (*room)->is_reached(goal);
     if (!after) missed += " " + goal.id;
     goals.push_back({{"id", goal.id}, {"text", goal.text}, {"before", before}, {"after", after}});
