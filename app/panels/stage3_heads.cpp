@@ -232,14 +232,15 @@ void draw_head_item(FrameContext& context, ImDrawList* draw, const Thumbnails& t
     draw->AddRect({min.x - out, min.y - out}, {max.x + out, max.y + out}, focused ? theme.accent : theme.ring, theme.px(2), 0, line);
   }
   bool switched = false;
-  const float corner = std::min(theme.px(15), inner.y * 0.66f);
+  // Less than half of the side: the middle of a thumbnail must choose the head.
+  const float corner = std::min(theme.px(15), std::min(inner.x, inner.y) * 0.44f);
   if ((hovered || off) && inner.x >= 16) {
     const ImVec2 from(max.x - corner, max.y - corner);
     ImGui::SetCursorScreenPos(from);
     switched = ImGui::InvisibleButton("switch", {corner, corner});
     const bool on_corner = ImGui::IsItemHovered();
     draw->AddRectFilled(from, max, on_corner ? theme.pressed : theme.raised, theme.px(3));
-    draw_power_sign(draw, theme, {(from.x + max.x) / 2, (from.y + max.y) / 2 + theme.px(1)}, corner * 0.27f,
+    draw_power_sign(draw, theme, {(from.x + max.x) / 2, (from.y + max.y) / 2 + theme.px(1)}, corner * 0.3f,
                     off ? theme.warn : theme.text);
     if (on_corner) {
       tooltip(theme, off ? "Switch " + name + " on" : "Switch " + name + " off: its output becomes 0");
