@@ -9,7 +9,7 @@
 #include <iterator>
 #include <set>
 
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 
 namespace glassbox {
 namespace {
@@ -258,6 +258,12 @@ Result<std::vector<Lesson>> load_lessons(const std::string& folder) {
     return std::tie(a.stage, a.order, a.id) < std::tie(b.stage, b.order, b.id);
   });
   return lessons;
+}
+
+Result<Lesson> find_lesson(const std::vector<Lesson>& lessons, const std::string& id) {
+  const auto at = std::find_if(lessons.begin(), lessons.end(), [&](const Lesson& lesson) { return lesson.id == id; });
+  if (at != lessons.end()) return *at;
+  return Error{ErrorKind::usage, "There is no lesson \"" + id + "\".", "", "an id of the list", "glassbox lesson"};
 }
 
 Result<Solution> load_solution(const std::string& folder, const std::string& lesson_id) {

@@ -77,6 +77,8 @@ struct Solution {
 
 // All lessons under `folder` (lessons/<stage>-<name>/), by stage and order. Errors name the file and the field.
 Result<std::vector<Lesson>> load_lessons(const std::string& folder);
+// Error (usage): there is none with this id.
+Result<Lesson> find_lesson(const std::vector<Lesson>& lessons, const std::string& id);
 Result<Solution> load_solution(const std::string& folder, const std::string& lesson_id);
 // Beside the program, or in the source tree that it was built from.
 std::string find_lesson_folder();

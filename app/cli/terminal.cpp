@@ -49,7 +49,7 @@ std::string visible_bytes(std::string_view bytes) {
     if (c.code == ' ') {
       out += "·";
     } else if (c.code == '\n') {
-      out += "⏎";
+      out += "↵";
     } else if (c.code == '\t') {
       out += "⇥";
     } else if (c.code == '\r') {

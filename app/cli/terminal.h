@@ -8,7 +8,7 @@
 
 namespace glassbox {
 
-// Bytes as a reader can see them: space "·", new line "⏎", tab "⇥", carriage return "␍"; other control characters,
+// Bytes as a reader can see them: space "·", new line "↵", tab "⇥", carriage return "␍"; other control characters,
 // bytes that are no UTF-8 and characters that no terminal draws as "‹E8›".
 std::string visible_bytes(std::string_view bytes);
 // Columns that text takes in a terminal: 2 for wide East Asian characters and emoji, 0 for combining marks.

@@ -5,8 +5,8 @@
 #include "app/cli/process.h"
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
+#include "core/io/json_fields.h"
 #include "core/run/figures.h"
-#include "core/run/json_fields.h"
 #include "core/run/random.h"
 #include "core/text/detokenizer.h"
 

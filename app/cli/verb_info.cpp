@@ -4,7 +4,7 @@
 
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 
 namespace glassbox {
 namespace {

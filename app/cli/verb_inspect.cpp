@@ -6,9 +6,9 @@
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
+#include "core/io/json_fields.h"
 #include "core/run/analysis.h"
 #include "core/run/figures.h"
-#include "core/run/json_fields.h"
 
 namespace glassbox {
 namespace {

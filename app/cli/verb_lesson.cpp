@@ -176,12 +176,8 @@ Result<void> run(CliContext& context) {
     list_lessons(context, *lessons);
     return {};
   }
-  const auto lesson = std::find_if(lessons->begin(), lessons->end(),
-                                   [&](const Lesson& candidate) { return candidate.id == *options.lesson; });
-  if (lesson == lessons->end()) {
-    return Error{ErrorKind::usage, "There is no lesson \"" + *options.lesson + "\".", "", "an id of the list",
-                 "glassbox lesson"};
-  }
+  const Result<Lesson> lesson = find_lesson(*lessons, *options.lesson);
+  if (!lesson) return lesson.error();
   return options.solve ? solve_lesson(context, *lesson) : show_lesson(context, *lesson);
 }
 

@@ -8,8 +8,8 @@
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
 #include "core/base/files.h"
+#include "core/io/json_fields.h"
 #include "core/run/figures.h"
-#include "core/run/json_fields.h"
 #include "core/run/random.h"
 
 namespace glassbox {

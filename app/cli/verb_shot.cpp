@@ -31,7 +31,7 @@ void add_options(CLI::App& verb, Options& options) {
   number("-n,--tokens", options.count, "tokens to generate before the picture is taken (0)");
   verb.add_option_function<std::string>(
           "--lesson", [&options](const std::string& id) { options.lesson = id; },
-          "the lesson shown; `none` closes the pane")
+          "the lesson to begin, whatever its stage; `none` closes the pane")
       ->type_name("ID");
   verb.add_option("--command", options.commands, "a command of the Document as JSON, after all else; repeatable")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

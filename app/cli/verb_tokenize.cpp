@@ -5,6 +5,7 @@
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
 #include "core/run/figures.h"
+#include "core/run/prompt.h"
 
 namespace glassbox {
 namespace {
@@ -24,62 +25,6 @@ void add_options(CLI::App& verb, Options& options) {
       "--chat).");
 }
 
-struct Tokenised {
-  std::string text;  // in a chat the rendered template
-  EncodeTrace trace;
-};
-
-void append(EncodeTrace part, uint32_t offset, EncodeTrace& whole) {
-  const auto first = static_cast<uint32_t>(whole.tokens.size());
-  for (Token token : part.tokens) {
-    token.start += offset;
-    token.end += offset;
-    whole.tokens.push_back(token);
-  }
-  for (Piece piece : part.pieces) {
-    piece.start += offset;
-    piece.end += offset;
-    piece.first_token += first;
-    whole.pieces.push_back(piece);
-  }
-}
-
-// Between the template's markers everything is plain text.
-Tokenised tokenise_chat(const Model& model, std::string message) {
-  const Tokenizer& tokenizer = model.tokenizer();
-  const ChatMessage user{"user", std::move(message)};
-  ChatRendering rendering = model.chat_template()->apply({&user, 1}, true, tokenizer);
-  Tokenised result{std::move(rendering.text), {}};
-  const std::string_view text = result.text;
-  uint32_t at = 0;
-  const auto plain = [&](uint32_t end) {
-    if (end > at) append(tokenizer.trace(text.substr(at, end - at), false), at, result.trace);
-  };
-  for (const ChatSpan& span : rendering.spans) {
-    if (span.part != ChatPart::marker) continue;
-    plain(span.start);
-    const uint32_t length = span.end - span.start;
-    const int32_t id = tokenizer.find_special(text.substr(span.start, length));
-    append({{{id, 0, length, true}}, {{0, length, 0, 1, true}}}, span.start, result.trace);
-    at = span.end;
-  }
-  plain(static_cast<uint32_t>(text.size()));
-  return result;
-}
-
-Tokenised tokenise(const Model& model, std::string text, const Options& options) {
-  if (options.chat) return tokenise_chat(model, std::move(text));
-  const Tokenizer& tokenizer = model.tokenizer();
-  Tokenised result;
-  result.trace = tokenizer.trace(text, !options.literal);
-  result.text = std::move(text);
-  if (tokenizer.adds_bos() && tokenizer.bos_id() >= 0) {
-    result.trace.tokens.insert(result.trace.tokens.begin(), {tokenizer.bos_id(), 0, 0, true});
-    for (Piece& piece : result.trace.pieces) ++piece.first_token;
-  }
-  return result;
-}
-
 // Null where there is nothing to merge (a special token), or too much to show.
 std::optional<MergeTrace> merges_of(const Tokenizer& tokenizer, std::string_view text, const Piece& piece) {
   if (piece.special) return std::nullopt;
@@ -88,7 +33,7 @@ std::optional<MergeTrace> merges_of(const Tokenizer& tokenizer, std::string_view
   return merges.take();
 }
 
-nlohmann::json tokenize_json(const Tokenizer& tokenizer, const Tokenised& result, bool steps) {
+nlohmann::json tokenize_json(const Tokenizer& tokenizer, const TracedPrompt& result, bool steps) {
   nlohmann::json json = {{"tokens", figure_tokens(tokenizer, result.trace.tokens)}};
   json["missing_bytes"] = tokenizer.missing_bytes(result.text);
   if (!steps) return json;
@@ -103,7 +48,7 @@ nlohmann::json tokenize_json(const Tokenizer& tokenizer, const Tokenised& result
   return json;
 }
 
-void print_steps(Output& out, const Tokenizer& tokenizer, const Tokenised& result) {
+void print_steps(Output& out, const Tokenizer& tokenizer, const TracedPrompt& result) {
   for (const Piece& piece : result.trace.pieces) {
     const std::string_view bytes = std::string_view(result.text).substr(piece.start, piece.end - piece.start);
     out.line("\npiece " + visible_bytes(bytes) + (piece.special ? "  special token" : ""));
@@ -145,7 +90,7 @@ Result<void> run(CliContext& context) {
                  "Leave --chat out, or name another model with -m."};
   }
   const Tokenizer& tokenizer = (*model)->tokenizer();
-  const Tokenised result = tokenise(**model, text.take(), options);
+  const TracedPrompt result = trace_prompt({text.take(), options.chat, options.literal}, **model);
   if (options.json) {
     context.out.json(tokenize_json(tokenizer, result, options.steps));
     return {};

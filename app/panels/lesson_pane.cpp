@@ -124,7 +124,7 @@ void LessonPane::draw(FrameContext& context) {
     draw_footer(context, *lesson, {origin.x, origin.y + size.y - theme.px(kFooter)}, {origin.x + size.x, origin.y + size.y});
   }
   ImGui::SetCursorScreenPos(corner);
-  if (icon_button(theme, "close", Icon::close, {.quiet = true, .hint = "Hide the lesson; the book above brings it back"}))
+  if (icon_button(theme, "close", Icon::close, {.quiet = true, .hint = "Hide the lesson; the book at the edge brings it back"}))
     context.run(cmd::ShowPanel{"lesson", false});
 }
 
@@ -223,7 +223,7 @@ void LessonPane::draw_goals(FrameContext& context, const Lesson& lesson, const M
     if (!done && !goal.progress.empty()) {
       std::string value = "—";
       if (!goal.conditions.empty())
-        if (const std::optional<double> measured = measure(goal.conditions.front().quantity, measures)) value = format_value(*measured, 3);
+        if (const std::optional<double> measured = measure(goal.conditions.front().quantity, measures)) value = format_measure(*measured);
       std::string progress = goal.progress;
       if (const size_t place = progress.find("{}"); place != std::string::npos) progress.replace(place, 2, value);
       text += " <dim>· " + progress + "</dim>";

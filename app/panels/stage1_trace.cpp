@@ -3,44 +3,12 @@
 #include <algorithm>
 
 #include "core/run/figures.h"
+#include "core/run/prompt.h"
 #include "core/text/unicode.h"
 
 namespace glassbox {
 
 namespace {
-
-void append_pieces(const EncodeTrace& part, uint32_t offset, TextTrace& trace) {
-  const auto first = static_cast<uint32_t>(trace.tokens.size());
-  const auto first_piece = static_cast<int32_t>(trace.pieces.size());
-  for (const Token& token : part.tokens)
-    trace.tokens.push_back({token.id, token.start + offset, token.end + offset, -1, token.special, false});
-  for (size_t i = 0; i < part.pieces.size(); ++i) {
-    const Piece& piece = part.pieces[i];
-    trace.pieces.push_back({piece.start + offset, piece.end + offset, piece.first_token + first, piece.token_count, piece.special});
-    for (uint32_t t = 0; t < piece.token_count; ++t)
-      trace.tokens[first + piece.first_token + t].piece = first_piece + static_cast<int32_t>(i);
-  }
-}
-
-// In a chat the stretches between the template's markers were tokenised one by one, as plain text.
-void append_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& message, TextTrace& trace) {
-  const ChatMessage user{"user", message};
-  const ChatRendering rendering = chat.apply({&user, 1}, true, tokenizer);
-  trace.text = rendering.text;
-  uint32_t at = 0;
-  const auto plain = [&](uint32_t end) {
-    if (end > at) append_pieces(tokenizer.trace(std::string_view(trace.text).substr(at, end - at), false), at, trace);
-    at = end;
-  };
-  for (const ChatSpan& span : rendering.spans) {
-    if (span.part != ChatPart::marker) continue;
-    plain(span.start);
-    const int32_t id = tokenizer.find_special(trace.bytes(span.start, span.end));
-    append_pieces({{{id, 0, span.end - span.start, true}}, {{0, span.end - span.start, 0, 1, true}}}, at, trace);
-    at = span.end;
-  }
-  plain(static_cast<uint32_t>(trace.text.size()));
-}
 
 // Characters are found in the tokens' bytes as the model has them, one after the other.
 void find_splits(const Tokenizer& tokenizer, TextTrace& trace) {
@@ -83,17 +51,16 @@ const SplitCharacters* TextTrace::find_split(int token) const {
 TextTrace make_text_trace(const Model& model, const Run& run) {
   const Tokenizer& tokenizer = model.tokenizer();
   TextTrace trace;
-  if (run.chat && model.chat_template()) {
-    append_chat(tokenizer, *model.chat_template(), run.text, trace);
-  } else {
-    trace.text = run.text;
-    append_pieces(tokenizer.trace(trace.text, !run.literal), 0, trace);
+  TracedPrompt traced = trace_prompt({run.text, run.chat && model.chat_template(), run.literal}, model);
+  trace.text = std::move(traced.text);
+  for (const Token& token : traced.trace.tokens)
+    trace.tokens.push_back({token.id, token.start, token.end, -1, token.special, false});
+  for (size_t i = 0; i < traced.trace.pieces.size(); ++i) {
+    const Piece& piece = traced.trace.pieces[i];
+    for (uint32_t t = 0; t < piece.token_count; ++t)
+      trace.tokens[piece.first_token + t].piece = static_cast<int32_t>(i);
   }
-  const bool has_bos = run.prompt.size() == trace.tokens.size() + 1;
-  if (has_bos) {
-    trace.tokens.insert(trace.tokens.begin(), {run.prompt.front(), 0, 0, -1, true, false});
-    for (Piece& piece : trace.pieces) ++piece.first_token;
-  }
+  trace.pieces = std::move(traced.trace.pieces);
   const bool same = std::equal(run.prompt.begin(), run.prompt.end(), trace.tokens.begin(), trace.tokens.end(),
                                [](int32_t id, const ShownToken& token) { return id == token.id; });
   if (!same) {

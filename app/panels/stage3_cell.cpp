@@ -9,8 +9,8 @@
 #include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
+#include "core/io/json_fields.h"
 #include "core/run/figures.h"
-#include "core/run/json_fields.h"
 
 namespace glassbox {
 

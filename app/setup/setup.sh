@@ -8,14 +8,25 @@
 
 ensure_third_party() { bash "$glassbox_root/app/setup/third_party.sh" > /dev/null || exit "$told"; }
 
+# The tests lie in the program's own folder, so that what one command has compiled the other need not.
+preset_folder() { printf '%s/build/%s' "$glassbox_root" "${1/#tests/release}"; }
+
+# True when the preset's folder stands; one that app/run made has no tests yet.
+is_configured() {
+  local folder
+  folder=$(preset_folder "$1")
+  [ -e "$folder/build.ninja" ] && { [ "$1" != tests ] || grep -q '^GLASSBOX_TESTS:BOOL=ON' "$folder/CMakeCache.txt"; }
+}
+
 # build_preset PRESET [TARGET...]: configures when that was not done yet (ninja itself sees to it later), and builds.
 build_preset() {
-  local preset=$1 folder=$glassbox_root/build/$1
+  local preset=$1 folder
+  folder=$(preset_folder "$preset")
   shift
-  if [ ! -e "$folder/build.ninja" ]; then
-    say "configuring build/$preset"
-    (cd "$glassbox_root" && cmake --preset "$preset" >&2) || fail "cmake could not configure build/$preset (see above)."
+  if ! is_configured "$preset"; then
+    say "configuring ${folder#"$glassbox_root"/}"
+    (cd "$glassbox_root" && cmake --preset "$preset" >&2) || fail "cmake could not configure $folder (see above)."
   fi
-  say "building build/$preset"
-  cmake --build "$folder" ${1:+--target "$@"} >&2 || fail "build/$preset did not build (see above)."
+  say "building ${folder#"$glassbox_root"/}"
+  cmake --build "$folder" ${1:+--target "$@"} >&2 || fail "$folder did not build (see above)."
 }

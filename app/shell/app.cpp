@@ -14,6 +14,7 @@ namespace glassbox {
 
 namespace {
 
+constexpr float kLessonStrip = 36;  // pixels at 100 %
 constexpr float kScales[] = {0.8f, 0.9f, 1.0f, 1.1f, 1.25f, 1.5f, 1.75f, 2.0f, 2.25f, 2.5f};
 
 double wall_seconds() {
@@ -133,17 +134,28 @@ void App::draw() {
   const ImVec2 origin = ImGui::GetMainViewport()->Pos, size = ImGui::GetMainViewport()->Size;
   const float rail = theme_.px(Theme::kRail), status = theme_.px(Theme::kStatusBar);
   const float top = prompt_.height(theme_, document(), size.x - rail);
-  // In a narrow window the panels keep the larger part.
+  // Beside the panels, where these keep the room that they need; else it waits in a strip at the edge, and lies over them
+  // while it is read.
+  const float beside = std::clamp(std::round((size.x - rail) * 0.36f), theme_.px(270), theme_.px(Theme::kLessonPane));
+  const bool fits = size.x - rail - beside >= theme_.px(kNarrowCentre);
   const bool lesson = lesson_open();
-  const float share = std::max(std::round((size.x - rail) * 0.36f), std::min(theme_.px(270), (size.x - rail) * 0.5f));
-  const float pane = lesson ? std::min(theme_.px(Theme::kLessonPane), share) : 0;
+  if (lesson && !lesson_was_open_) lesson_over_ = true;
+  if (!lesson || fits) lesson_over_ = false;
+  lesson_was_open_ = lesson;
+  const float pane = lesson && fits ? beside : theme_.px(kLessonStrip);
   const ImVec2 centre_min(origin.x + rail, origin.y + top);
   const ImVec2 centre_size(std::max(1.0f, size.x - rail - pane), std::max(1.0f, size.y - top - status));
 
   ImGui::GetBackgroundDrawList()->AddRectFilled(origin, {origin.x + size.x, origin.y + size.y}, theme_.background);
   draw_top({origin.x + rail, origin.y}, {size.x - rail, top});
   draw_centre(centre_min, centre_size);
-  if (lesson) draw_lesson({centre_min.x + centre_size.x, centre_min.y}, {pane, centre_size.y});
+  const float edge = centre_min.x + centre_size.x;
+  if (lesson && fits) draw_lesson({edge, centre_min.y}, {pane, centre_size.y});
+  else draw_lesson_strip({edge, centre_min.y}, {pane, centre_size.y});
+  if (lesson_over_) {
+    const float width = std::min(theme_.px(Theme::kLessonPane), centre_size.x);
+    draw_lesson({edge - width, centre_min.y}, {width, centre_size.y});
+  }
   draw_rail(origin, {rail, size.y - status});
   draw_status({origin.x, origin.y + size.y - status}, {size.x, status});
 
@@ -186,6 +198,8 @@ void App::draw_lesson(ImVec2 min, ImVec2 size) {
   ImGui::GetWindowDrawList()->AddRectFilled(min, {min.x + theme_.hairline(), min.y + size.y}, theme_.line);
   FrameContext frame = context();
   lessons_.draw(frame);
+  if (lesson_over_ && !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel))
+    ImGui::BringWindowToDisplayFront(ImGui::GetCurrentWindow());
   ImGui::End();
 }
 
@@ -237,7 +251,10 @@ void App::handle_keys() {
     if (ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiKey_KeypadAdd) || ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_Equal)) step_scale(1);
     if (ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiKey_KeypadSubtract)) step_scale(-1);
     if (ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_Z) && bench_.can_redo()) bench_.redo();
-    if (ImGui::IsKeyPressed(ImGuiKey_Escape, false) && !typing && !status_detail_.empty()) status_detail_.clear();
+    if (ImGui::IsKeyPressed(ImGuiKey_Escape, false) && !typing) {
+      if (!status_detail_.empty()) status_detail_.clear();
+      else lesson_over_ = false;
+    }
   }
 }
 

@@ -100,6 +100,7 @@ class App final : public ShellServices {
   void draw_panel(const Panel& panel);
   void draw_unbuilt(ImVec2 min, ImVec2 size);
   void draw_lesson(ImVec2 min, ImVec2 size);
+  void draw_lesson_strip(ImVec2 min, ImVec2 size);
   void draw_status(ImVec2 min, ImVec2 size);
   void draw_status_details();
   void draw_loading(ImVec2 min, ImVec2 max);
@@ -128,6 +129,8 @@ class App final : public ShellServices {
   double now_ = 0, frame_seconds_ = 0;
   float monitor_scale_ = 1, themed_scale_ = 0;
   bool about_ = false, about_opening_ = false, layout_stale_ = true, dragging_ = false;
+  bool lesson_over_ = false;           // the lesson lies over the panels: there is no room beside them
+  bool lesson_was_open_ = true;
   bool narrow_ = false;                // the centre has the panels one above the other
   std::string layout_name_;            // layout_key() of the layout that stands now
   std::string layout_text_;            // the saved layout that stands now

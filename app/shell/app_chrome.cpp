@@ -91,6 +91,26 @@ void App::draw_rail(ImVec2 min, ImVec2 size) {
   ImGui::End();
 }
 
+// Where the lesson waits while it is hidden, or while there is no room for it beside the panels.
+void App::draw_lesson_strip(ImVec2 min, ImVec2 size) {
+  begin_bar(theme_, "lesson strip", min, size);
+  ImDrawList* draw = ImGui::GetWindowDrawList();
+  draw->AddRectFilled(min, {min.x + theme_.hairline(), min.y + size.y}, theme_.line);
+  ImGui::SetCursorScreenPos({min.x + (size.x - theme_.px(28)) / 2, min.y + theme_.px(8)});
+  const Lesson* lesson = lessons_.shown(document());
+  const std::string title = lesson ? lesson->title : std::string("no lesson for this stage yet");
+  if (icon_button(theme_, "show lesson", Icon::book, {.quiet = true, .active = lesson_over_, .hint = "Lesson: " + title})) {
+    if (!lesson_open()) run(cmd::ShowPanel{"lesson", true});
+    else lesson_over_ = !lesson_over_;
+  }
+  const LessonPane::Progress progress = lessons_.progress(document(), document().stage);
+  if (progress.total > 0) {
+    const std::string count = std::to_string(progress.reached) + "/" + std::to_string(progress.total);
+    draw_text(draw, theme_.small, {min.x + (size.x - text_size(theme_.small, count).x) / 2, min.y + theme_.px(40)}, theme_.dim, count);
+  }
+  ImGui::End();
+}
+
 void App::draw_status(ImVec2 min, ImVec2 size) {
   begin_bar(theme_, "status", min, size);
   ImDrawList* draw = ImGui::GetWindowDrawList();

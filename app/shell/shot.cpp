@@ -2,6 +2,7 @@
 
 #include "app/shell/offscreen.h"
 #include "app/shell/png.h"
+#include "lessons/lesson.h"
 
 namespace glassbox {
 
@@ -31,7 +32,6 @@ Result<void> draw_shot(const ShotOptions& options) {
   document.theme = options.theme;
   document.scale = options.scale;
   document.motion = false;
-  if (options.lesson) document.lesson = *options.lesson;
   document.panels["lesson"] = options.lesson_pane;
   Result<std::unique_ptr<Offscreen>> made = Offscreen::make(std::move(app_options), options.width, options.height);
   if (!made) return made.error();
@@ -46,9 +46,18 @@ Result<void> draw_shot(const ShotOptions& options) {
     return {};
   };
   if (Result<void> done = settle(); !done) return done;
-  if (options.text)
-    if (Result<void> done = bench.apply(cmd::SetText{*options.text}); !done) return done;
-  for (const Command& command : options.commands)
+  std::vector<Command> commands;
+  if (options.lesson) {
+    const Result<std::vector<Lesson>> lessons = load_lessons(find_lesson_folder());
+    if (!lessons) return lessons.error();
+    Result<Lesson> lesson = find_lesson(*lessons, *options.lesson);
+    if (!lesson) return lesson.error();
+    commands = std::move(lesson->start);
+    commands.insert(commands.begin(), cmd::OpenLesson{lesson->id});
+  }
+  if (options.text) commands.push_back(cmd::SetText{*options.text});
+  commands.insert(commands.end(), options.commands.begin(), options.commands.end());
+  for (const Command& command : commands)
     if (Result<void> done = bench.apply(command); !done) return done;
   if (options.tokens > 0) bench.step_tokens(options.tokens);
   if (options.palette) view.app().show_palette();

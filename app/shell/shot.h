@@ -19,7 +19,7 @@ struct ShotOptions {
   ThemeKind theme = ThemeKind::dark;
   float scale = 1.0f;                  // 0.8 … 2.5
   int width = 1600, height = 1000;     // pixels, 320 … 8192
-  std::optional<std::string> lesson;   // its id; absent: the stage's first
+  std::optional<std::string> lesson;   // its id: begun before all else; absent: the stage's first is shown
   bool lesson_pane = true;
   std::vector<Command> commands;       // applied in order after the text
   int tokens = 0;                      // generated before the picture is taken

@@ -3,28 +3,19 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <set>
+#include <limits>
+
+#include "core/io/json_fields.h"
 
 namespace glassbox {
 namespace {
 
-struct KindName {
-  EditKind kind;
-  std::string_view name;
-};
-constexpr std::array<KindName, 7> kKindNames = {{{EditKind::zero, "zero"},
-                                                 {EditKind::scale, "scale"},
-                                                 {EditKind::add, "add"},
-                                                 {EditKind::overwrite, "overwrite"},
-                                                 {EditKind::patch, "patch"},
-                                                 {EditKind::cut_score, "cut_score"},
-                                                 {EditKind::cut_weight, "cut_weight"}}};
+// In the order of EditKind.
+constexpr std::array<std::string_view, 7> kKindNames = {"zero",  "scale",     "add",       "overwrite",
+                                                        "patch", "cut_score", "cut_weight"};
 
 std::string_view kind_name(EditKind kind) {
-  for (const KindName& entry : kKindNames) {
-    if (entry.kind == kind) return entry.name;
-  }
-  return "";
+  return kKindNames[static_cast<size_t>(kind)];
 }
 
 Error refuse(std::string what, std::string where, std::string expected) {
@@ -135,48 +126,50 @@ nlohmann::json to_json(const Edit& edit) {
   if (edit.position_end) json["position_end"] = *edit.position_end;
   if (edit.key) json["key"] = *edit.key;
   if (edit.index) json["index"] = *edit.index;
-  if (edit.kind == EditKind::scale) json["factor"] = edit.factor;
-  if (!edit.vector.empty()) json["vector"] = edit.vector;
+  if (edit.kind == EditKind::scale) json["factor"] = json_number(edit.factor);
+  for (const float value : edit.vector) json["vector"].push_back(json_number(value));
   if (!edit.patch_tokens.empty()) json["patch_tokens"] = edit.patch_tokens;
   if (!edit.enabled) json["enabled"] = false;
   return json;
 }
 
 Result<Edit> edit_from_json(const nlohmann::json& json) {
-  if (!json.is_object()) return refuse("An edit is not a JSON object.", json.dump().substr(0, 60), "{\"kind\": …}");
-  static const std::set<std::string> known = {"kind", "tap",   "layer",  "head",   "position_begin", "position_end",
-                                              "key",  "index", "factor", "vector", "patch_tokens",   "enabled"};
-  for (const auto& [key, value] : json.items()) {
-    if (!known.contains(key))
-      return refuse("An edit has a field that is unknown.", key, "one of kind, tap, layer, head, …");
-  }
+  constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
+  JsonFields fields(json, "", ErrorKind::usage);
   Edit edit;
-  try {
-    const std::string kind = json.at("kind").get<std::string>();
-    bool found = false;
-    for (const KindName& entry : kKindNames) {
-      if (entry.name == kind) edit.kind = entry.kind, found = true;
-    }
-    if (!found)
-      return refuse("The kind of an edit is unknown.", "kind: " + kind,
-                    "zero, scale, add, overwrite, patch, cut_score, cut_weight");
-    const std::string tap = json.at("tap").get<std::string>();
-    const std::optional<TapName> name = find_tap(tap);
-    if (!name) return refuse("The tap of an edit is unknown.", "tap: " + tap, "`glassbox inspect --tap list`");
-    edit.tap = name->tap;
-    edit.layer = name->layer.value_or(json.value("layer", 0));
-    if (json.contains("head")) edit.head = json["head"].get<int>();
-    if (json.contains("position_begin")) edit.position_begin = json["position_begin"].get<int>();
-    if (json.contains("position_end")) edit.position_end = json["position_end"].get<int>();
-    if (json.contains("key")) edit.key = json["key"].get<int>();
-    if (json.contains("index")) edit.index = json["index"].get<int>();
-    edit.factor = json.value("factor", 1.0f);
-    if (json.contains("vector")) edit.vector = json["vector"].get<std::vector<float>>();
-    if (json.contains("patch_tokens")) edit.patch_tokens = json["patch_tokens"].get<std::vector<int32_t>>();
-    edit.enabled = json.value("enabled", true);
-  } catch (const nlohmann::json::exception& error) {
-    return refuse("An edit has a field that is missing or of the wrong type.", error.what(), "as in the help");
+  fields.require("kind");
+  fields.read_choice("kind", edit.kind, kKindNames);
+  fields.require("tap");
+  std::string tap;
+  fields.read("tap", tap);
+  const std::optional<TapName> name = find_tap(tap);
+  if (fields.ok() && !name) fields.fail("tap", "there is no tap " + describe_json(tap), "`glassbox inspect --tap list`");
+  const auto read_int = [&](const char* key, int& out) {
+    fields.read_integer(key, out, std::numeric_limits<int>::min(), std::numeric_limits<int>::max());
+  };
+  const auto read_optional = [&](const char* key, std::optional<int>& out) {
+    int value = 0;
+    read_int(key, value);
+    if (fields.ok() && json.contains(key)) out = value;
+  };
+  read_int("layer", edit.layer);
+  read_optional("head", edit.head);
+  read_optional("position_begin", edit.position_begin);
+  read_optional("position_end", edit.position_end);
+  read_optional("key", edit.key);
+  read_optional("index", edit.index);
+  fields.read_number("factor", edit.factor, -kLargest, kLargest);
+  fields.read_numbers("vector", edit.vector);
+  fields.read_ids("patch_tokens", edit.patch_tokens);
+  fields.read("enabled", edit.enabled);
+  if (Result<void> read = fields.finish(); !read) {
+    Error error = read.error();
+    error.what = "An edit cannot be read: " + error.what + ".";
+    if (error.remedy.empty()) error.remedy = "`glassbox inspect --edit help`";
+    return error;
   }
+  edit.tap = name->tap;
+  if (name->layer) edit.layer = *name->layer;
   return edit;
 }
 

@@ -3,9 +3,9 @@
 #include <limits>
 #include <utility>
 
+#include "core/io/json_fields.h"
 #include "core/run/command.h"
 #include "core/run/document_names.h"
-#include "core/run/json_fields.h"
 
 namespace glassbox {
 

@@ -1,13 +1,12 @@
 // The Document as JSON, version 1.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <set>
 
 #include "core/base/files.h"
+#include "core/io/json_fields.h"
 #include "core/run/document.h"
 #include "core/run/document_names.h"
-#include "core/run/json_fields.h"
 #include "core/text/unicode.h"
 
 namespace glassbox {
@@ -203,11 +202,6 @@ auto read_part(JsonFields& fields, std::string_view path, const json& value, Rea
   return result;
 }
 
-bool is_finite(const Edit& edit) {
-  return std::isfinite(edit.factor) &&
-         std::all_of(edit.vector.begin(), edit.vector.end(), [](float value) { return std::isfinite(value); });
-}
-
 void read_runs(JsonFields& fields, Document& document) {
   const json* runs = fields.find_array("runs");
   std::set<uint32_t> ids;
@@ -287,9 +281,6 @@ Result<Document> document_from_json(const json& value) {
   for (size_t i = 0; edits && i < edits->size() && fields.ok(); ++i) {
     auto read = read_part(fields, index_path("edits", i), (*edits)[i], edit_from_json);
     if (!read) break;
-    if (!is_finite(*read)) {  // a number that a float cannot hold
-      fields.fail(index_path("edits", i), "a number of the edit is too large", "numbers below 3.4e38");
-    }
     document.edits.push_back(read.take());
   }
   if (const json* selection = fields.find("selection")) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 #include "core/text/unicode.h"
 
 namespace glassbox {

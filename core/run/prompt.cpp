@@ -8,6 +8,47 @@
 
 namespace glassbox {
 
+namespace {
+
+void append(const EncodeTrace& part, uint32_t offset, EncodeTrace& whole) {
+  const auto first = static_cast<uint32_t>(whole.tokens.size());
+  for (Token token : part.tokens) {
+    token.start += offset;
+    token.end += offset;
+    whole.tokens.push_back(token);
+  }
+  for (Piece piece : part.pieces) {
+    piece.start += offset;
+    piece.end += offset;
+    piece.first_token += first;
+    whole.pieces.push_back(piece);
+  }
+}
+
+// Between the template's markers everything is plain text, tokenised stretch by stretch.
+TracedPrompt trace_chat(std::string message, const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  const ChatMessage user{"user", std::move(message)};
+  ChatRendering rendering = chat.apply({&user, 1}, true, tokenizer);
+  TracedPrompt traced{std::move(rendering.text), {}};
+  const std::string_view text = traced.text;
+  uint32_t at = 0;
+  const auto plain = [&](uint32_t end) {
+    if (end > at) append(tokenizer.trace(text.substr(at, end - at), false), at, traced.trace);
+  };
+  for (const ChatSpan& span : rendering.spans) {
+    if (span.part != ChatPart::marker) continue;
+    plain(span.start);
+    const uint32_t length = span.end - span.start;
+    const int32_t id = tokenizer.find_special(text.substr(span.start, length));
+    append({{{id, 0, length, true}}, {{0, length, 0, 1, true}}}, span.start, traced.trace);
+    at = span.end;
+  }
+  plain(static_cast<uint32_t>(text.size()));
+  return traced;
+}
+
+}  // namespace
+
 Result<std::vector<int32_t>> tokenise_prompt(const PromptText& prompt, const Model* model) {
   if (prompt.text.size() > kMaxTextBytes) {
     return Error{ErrorKind::usage, "The text has " + std::to_string(prompt.text.size()) + " bytes.", "text",
@@ -38,6 +79,18 @@ Result<std::vector<int32_t>> tokenise_prompt(const PromptText& prompt, const Mod
                  "text", "at most " + std::to_string(context) + " tokens", "Shorten the text."};
   }
   return ids;
+}
+
+TracedPrompt trace_prompt(PromptText prompt, const Model& model) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  if (prompt.chat) return trace_chat(std::move(prompt.text), *model.chat_template(), tokenizer);
+  TracedPrompt traced{std::move(prompt.text), {}};
+  traced.trace = tokenizer.trace(traced.text, !prompt.literal);
+  if (tokenizer.adds_bos() && tokenizer.bos_id() >= 0) {
+    traced.trace.tokens.insert(traced.trace.tokens.begin(), {tokenizer.bos_id(), 0, 0, true});
+    for (Piece& piece : traced.trace.pieces) ++piece.first_token;
+  }
+  return traced;
 }
 
 void show_prompt(Document& document, const PromptText& prompt, std::vector<int32_t> ids) {

@@ -7,6 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/run/document.h"
+#include "core/text/tokenizer.h"
 
 namespace glassbox {
 
@@ -26,6 +27,15 @@ inline constexpr size_t kMaxTextBytes = size_t{16} << 20;
 // alone decides what stands at the start, as in Hugging Face's apply_chat_template. Errors (usage): invalid UTF-8, a
 // text of more than kMaxTextBytes, more tokens than the model's context, a chat on a model without a known template.
 Result<std::vector<int32_t>> tokenise_prompt(const PromptText& prompt, const Model* model);
+
+// How a prompt became its tokens.
+struct TracedPrompt {
+  std::string text;   // as it was tokenised: in a chat the rendered template
+  EncodeTrace trace;  // offsets into `text`; the token that the model expects at the start belongs to no piece
+};
+// The same tokens as tokenise_prompt, with the pieces on the way. Precondition: that one accepts the prompt (its length
+// apart).
+TracedPrompt trace_prompt(PromptText prompt, const Model& model);
 
 // Makes a run of the prompt the current one, unless the current one has this very prompt. The run that was current
 // stays in the list if it has generated text.

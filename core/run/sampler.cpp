@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 
 namespace glassbox {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 #include "core/run/sampler.h"
 
 namespace glassbox {

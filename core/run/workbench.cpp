@@ -228,13 +228,15 @@ bool Workbench::take_model() {
   view_ = {};
   pending_tokens_ = 0;
   document_.model_path = model_->path();
-  if (const Result<void> done = retokenise(document_, {model_.get()}); !done) error_ = done.error();
-  clamp_selection();
+  fit_document();
   return true;
 }
 
-// Another model may have fewer layers or heads than the selection names, and edits that it cannot do are switched off.
-void Workbench::clamp_selection() {
+// A document from elsewhere (a file, a time before this model) takes this model's tokens. The model may have fewer
+// layers or heads than the selection names; edits that it cannot do are switched off.
+void Workbench::fit_document() {
+  if (!model_) return;
+  if (const Result<void> done = retokenise(document_, {model_.get()}); !done) error_ = done.error();
   const ModelConfig& config = model_->config();
   Selection& selection = document_.selection;
   selection.layer = std::clamp(selection.layer, 0, config.layer_count() - 1);
@@ -315,8 +317,7 @@ void Workbench::redo() {
 
 void Workbench::after_time_travel() {
   pause();
-  if (!model_) return;
-  clamp_selection();
+  fit_document();
 }
 
 void Workbench::replace_document(Document document) {
@@ -324,9 +325,7 @@ void Workbench::replace_document(Document document) {
   document_ = std::move(document);
   history_.record_replacement(before, document_);
   pause();
-  if (!model_) return;
-  if (const Result<void> done = retokenise(document_, {model_.get()}); !done) error_ = done.error();
-  clamp_selection();
+  fit_document();
 }
 
 // ---- transport ----

@@ -96,7 +96,7 @@ class Workbench {
  private:
   struct Impl;
   bool take_model();
-  void clamp_selection();
+  void fit_document();
   Result<void> check_against_model(const Command& command) const;
   void after_time_travel();
   Needs all_needs() const;

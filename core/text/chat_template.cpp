@@ -97,8 +97,9 @@ Result<ChatTemplate> ChatTemplate::make(std::string_view source, const Tokenizer
     made.start_id_ = tokenizer.find_special(kStartMarker);
     made.end_id_ = tokenizer.find_special(kEndMarker);
     if (made.start_id_ < 0 || made.end_id_ < 0) {
-      return Error{ErrorKind::bad_file, "the vocabulary lacks the markers of the model's chat template", where,
-                   std::string(kStartMarker) + " and " + std::string(kEndMarker) + " as special tokens",
+      std::string expected(kStartMarker);
+      expected.append(" and ").append(kEndMarker).append(" as special tokens");
+      return Error{ErrorKind::bad_file, "the vocabulary lacks the markers of the model's chat template", where, expected,
                    "type the prompt without the chat template"};
     }
     return made;

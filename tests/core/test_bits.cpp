@@ -257,6 +257,13 @@ TEST_CASE("edits survive their JSON and short forms", "[edits]") {
     INFO(bad);
     CHECK_FALSE(parse_edit(bad).ok());
   }
+  // Fractions are no layers, and text that is no UTF-8 is an error and no exception.
+  CHECK(parse_edit(R"({"kind":"zero","tap":"attn_z","layer":2.5})").error().where == "layer");
+  CHECK(parse_edit(R"({"kind":"zero","tap":"attn_z","head":"3"})").error().where == "head");
+  CHECK(parse_edit(R"({"kind":"add","tap":"resid_pre","vector":[1,1e300]})").error().where == "vector[1]");
+  CHECK_FALSE(edit_from_json(nlohmann::json{{"kind", "zero"}, {"tap", "\xff"}}).ok());
+  CHECK_FALSE(edit_from_json(nlohmann::json("\xff")).ok());
+  CHECK(to_json(*parse_edit("scale:mlp_out:L5:0.1"))["factor"].dump() == "0.1");
   CHECK(hash_edits({}) == 0);
   Edit disabled = *parse_edit("zero:attn_z:L14:H3");
   const uint64_t on = hash_edits({disabled});

@@ -193,6 +193,27 @@ TEST_CASE("undo and redo bring text, edits and settings back", "[workbench]") {
   CHECK(bench.view().baseline != nullptr);
 }
 
+TEST_CASE("what was typed before a model was there has its tokens after undo too", "[workbench]") {
+  Workbench bench({.threads = 1});
+  apply_good(bench, cmd::SetText{"first"});
+  apply_good(bench, cmd::SelectHead{0, 0});  // ends the gesture of typing
+  apply_good(bench, cmd::SetText{"second"});
+  load(bench, golden_path("tiny_llama/f32.gguf"));
+  const auto ids = [&](const char* text) {
+    std::vector<int32_t> out;
+    for (const Token& token : bench.model()->tokenizer().encode(text, true)) out.push_back(token.id);
+    return out;
+  };
+  CHECK(bench.document().shown_tokens() == ids("second"));
+  bench.undo();
+  REQUIRE(bench.document().text == "first");
+  CHECK(bench.document().shown_tokens() == ids("first"));
+  REQUIRE(bench.settle());
+  CHECK(bench.view().tokens == ids("first"));
+  bench.redo();
+  CHECK(bench.document().shown_tokens() == ids("second"));
+}
+
 TEST_CASE("the first minute: the real model shows what the mockup shows", "[workbench][model]") {
   Workbench bench({.threads = 2, .precision = Precision::exact});
   load(bench, test::model_path());

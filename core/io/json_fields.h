@@ -51,6 +51,7 @@ class JsonFields {
   void read_number(std::string_view key, float& out, double low, double high);
   void read_hash(std::string_view key, uint64_t& out);
   void read_ids(std::string_view key, std::vector<int32_t>& out);  // token ids ≥ 0
+  void read_numbers(std::string_view key, std::vector<float>& out);  // finite
   // One of `names`, whose places are the values of the enumeration.
   template <class Enum>
   void read_choice(std::string_view key, Enum& out, std::span<const std::string_view> names) {

@@ -1,4 +1,4 @@
-#include "core/run/json_fields.h"
+#include "core/io/json_fields.h"
 
 #include <algorithm>
 #include <charconv>
@@ -182,6 +182,22 @@ void JsonFields::read_ids(std::string_view key, std::vector<int32_t>& out) {
     ids.push_back(item.get<int32_t>());
   }
   out = std::move(ids);
+}
+
+void JsonFields::read_numbers(std::string_view key, std::vector<float>& out) {
+  const nlohmann::json* list = find_array(key);
+  if (!list) return;
+  std::vector<float> numbers;
+  numbers.reserve(list->size());
+  for (size_t i = 0; i < list->size(); ++i) {
+    const nlohmann::json& item = (*list)[i];
+    constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
+    if (!item.is_number() || !(std::fabs(item.get<double>()) <= kLargest)) {
+      return fail(index_path(key, i), "found " + describe_json(item), "a number within the range of float");
+    }
+    numbers.push_back(item.get<float>());
+  }
+  out = std::move(numbers);
 }
 
 bool JsonFields::read_name(std::string_view key, size_t& index, std::span<const std::string_view> names) {
