@@ -137,7 +137,7 @@ void App::draw() {
   // Beside the panels, where these keep the room that they need; else it waits in a strip at the edge, and lies over them
   // while it is read.
   const float beside = std::clamp(std::round((size.x - rail) * 0.36f), theme_.px(270), theme_.px(Theme::kLessonPane));
-  const bool fits = size.x - rail - beside >= theme_.px(kNarrowCentre);
+  const bool fits = size.x - rail - beside >= theme_.px(narrow_width(document().stage));
   const bool lesson = lesson_open();
   if (lesson && !lesson_was_open_) lesson_over_ = true;
   if (!lesson || fits) lesson_over_ = false;

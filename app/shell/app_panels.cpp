@@ -82,7 +82,7 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
   const float gap = theme_.px(Theme::kGap);
   // The gap to the lines around is a little larger than between panels, as the eye wants it.
   const float margin = gap + theme_.px(2);
-  const bool narrow = size.x < theme_.px(kNarrowCentre);
+  const bool narrow = size.x < theme_.px(narrow_width(document().stage));
   const float least = theme_.px(least_height(document().stage, narrow));
   const bool scrolls = size.y - 2 * margin < least;
   constexpr ImGuiWindowFlags kStill = ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse;

@@ -126,8 +126,12 @@ LayoutNode stack(const std::vector<PanelHeight>& column, size_t from) {
 
 }  // namespace
 
+float narrow_width(int stage) {
+  return stage == 2 ? 760 : 660;  // three lists of neighbours beside a matrix
+}
+
 float least_height(int stage, bool narrow) {
-  if (!narrow) return 520;
+  if (!narrow) return stage == 1 ? 700 : 600;
   float total = 0;
   for (const PanelHeight& panel : column_of(stage)) total += panel.height;
   return total;

@@ -32,8 +32,8 @@ struct Layout {
 // The layout that the stage was made for; an empty leaf for a stage that is not built. A narrow centre has the panels one
 // above the other.
 Layout stage_layout(int stage, bool narrow = false);
-// Below this width the narrow layout is used. Pixels at 100 %.
-inline constexpr float kNarrowCentre = 660;
+// Below this width of the centre the stage takes its narrow layout. Pixels at 100 %.
+float narrow_width(int stage);
 // The height, in pixels at 100 %, below which the centre scrolls instead of squeezing its panels.
 float least_height(int stage, bool narrow);
 nlohmann::json to_json(const Layout& layout);

@@ -51,8 +51,37 @@ Merge MergeTable::find(int32_t left, int32_t right) const {
   return slot.pair == kEmpty ? Merge{} : slot.merge;
 }
 
+namespace {
+
+// Up to here looking at all pairs for each merge costs less than keeping them in order.
+constexpr size_t kShortPiece = 32;
+
+void merge_short(const MergeTable& merges, std::vector<Symbol>& symbols) {
+  Merge pairs[kShortPiece];  // pairs[i] joins symbols i and i + 1
+  size_t last = symbols.size() - 1;
+  for (size_t i = 0; i < last; ++i) pairs[i] = merges.find(symbols[i].id, symbols[i + 1].id);
+  while (last > 0) {
+    size_t best = 0;
+    uint32_t rank = UINT32_MAX;  // what is no pair has −1, and so the highest
+    for (size_t i = 0; i < last; ++i) {
+      if (static_cast<uint32_t>(pairs[i].rank) < rank) rank = static_cast<uint32_t>(pairs[i].rank), best = i;
+    }
+    if (rank == UINT32_MAX) break;
+    symbols[best].id = pairs[best].id;
+    symbols[best].end = symbols[best + 1].end;
+    for (size_t i = best + 1; i < last; ++i) symbols[i] = symbols[i + 1], pairs[i - 1] = pairs[i];
+    --last;
+    if (best > 0) pairs[best - 1] = merges.find(symbols[best - 1].id, symbols[best].id);
+    if (best < last) pairs[best] = merges.find(symbols[best].id, symbols[best + 1].id);
+  }
+  symbols.resize(last + 1);
+}
+
+}  // namespace
+
 void merge_symbols(const MergeTable& merges, std::vector<Symbol>& symbols) {
   if (symbols.size() < 2) return;
+  if (symbols.size() <= kShortPiece) return merge_short(merges, symbols);
   constexpr uint32_t kNone = UINT32_MAX;
   const auto count = static_cast<uint32_t>(symbols.size());
 

@@ -39,6 +39,11 @@ class Scanner {
   // The end of the run of characters of one class, at most `limit` of them.
   uint32_t run(uint32_t place, CharClass kind, uint32_t limit = UINT32_MAX) const {
     for (uint32_t n = 0; n < limit && !done(place); ++n) {
+      if (const auto byte = static_cast<uint8_t>(text_[place]); byte < kAsciiClasses.size()) {
+        if (kAsciiClasses[byte] != kind) break;
+        ++place;
+        continue;
+      }
       const Char c = at(place);
       if (c.kind != kind) break;
       place += c.length;
@@ -140,6 +145,11 @@ void scan_smollm(std::string_view text, uint32_t from, uint32_t to, std::vector<
   const Scanner scan(text.substr(0, to));
   uint32_t start = from;  // of the stretch without numbers
   for (uint32_t at = from; at < to;) {
+    const auto byte = static_cast<uint8_t>(text[at]);
+    if (byte < kAsciiClasses.size() && kAsciiClasses[byte] != CharClass::number) {
+      ++at;
+      continue;
+    }
     const Char c = scan.at(at);
     const uint32_t end = at + c.length;
     if (c.kind == CharClass::number) {

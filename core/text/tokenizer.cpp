@@ -24,12 +24,32 @@ void Tokenizer::symbols_of(std::string_view text, ByteRange piece, std::vector<S
   }
 }
 
-bool Tokenizer::encode_whole(std::string_view text, ByteRange piece, std::vector<Symbol>& symbols) const {
-  if (!whole_pieces_) return false;
-  const int32_t id = find_id(text.substr(piece.start, piece.end - piece.start));
-  if (id < 0) return false;
-  symbols.assign(1, {id, piece.start, piece.end});
-  return true;
+int32_t Tokenizer::whole_token(std::string_view piece) const {
+  if (piece.size() > longest_) return -1;
+  const int32_t id = find_id(piece);
+  return id >= 0 && (whole_pieces_ || merges_to_itself(id, piece)) ? id : -1;
+}
+
+bool Tokenizer::merges_to_itself(int32_t id, std::string_view bytes) const {
+  std::atomic<Itself>& known = itself_[static_cast<size_t>(id)];
+  Itself itself = known.load(std::memory_order_relaxed);
+  if (itself == Itself::unknown) {
+    std::vector<Symbol> symbols;
+    symbols_of(bytes, {0, static_cast<uint32_t>(bytes.size())}, symbols);
+    merge_symbols(merges_, symbols);
+    itself = symbols.size() == 1 && symbols[0].id == id ? Itself::yes : Itself::no;
+    known.store(itself, std::memory_order_relaxed);  // who else computes it finds the same
+  }
+  return itself == Itself::yes;
+}
+
+void Tokenizer::encode_piece(std::string_view text, ByteRange piece, std::vector<Symbol>& symbols) const {
+  if (const int32_t id = whole_token(text.substr(piece.start, piece.end - piece.start)); id >= 0) {
+    symbols.assign(1, {id, piece.start, piece.end});
+    return;
+  }
+  symbols_of(text, piece, symbols);
+  merge_symbols(merges_, symbols);
 }
 
 // Calls sink(range, symbols, special) for each piece in order.
@@ -38,10 +58,7 @@ void Tokenizer::encode_pieces(std::string_view text, bool parse_special, Sink&& 
   std::vector<Symbol> symbols;
   const auto plain = [&](uint32_t from, uint32_t to) {
     for (const ByteRange piece : split_pieces(pre_, text, from, to)) {
-      if (!encode_whole(text, piece, symbols)) {
-        symbols_of(text, piece, symbols);
-        merge_symbols(merges_, symbols);
-      }
+      encode_piece(text, piece, symbols);
       sink(piece, symbols, false);
     }
   };
@@ -49,7 +66,7 @@ void Tokenizer::encode_pieces(std::string_view text, bool parse_special, Sink&& 
   const auto end = static_cast<uint32_t>(text.size());
   uint32_t from = 0;  // of the stretch without special tokens
   for (uint32_t at = 0; at < end;) {
-    const int32_t id = match_special(text, at, parse_special);
+    const int32_t id = begins_special_[static_cast<uint8_t>(text[at])] ? match_special(text, at, parse_special) : -1;
     if (id < 0) {
       ++at;
       continue;
@@ -65,6 +82,7 @@ void Tokenizer::encode_pieces(std::string_view text, bool parse_special, Sink&& 
 
 std::vector<Token> Tokenizer::encode(std::string_view text, bool parse_special) const {
   std::vector<Token> tokens;
+  tokens.reserve(text.size() / 3);
   encode_pieces(text, parse_special, [&](ByteRange, const std::vector<Symbol>& symbols, bool special) {
     for (const Symbol& s : symbols) tokens.push_back({s.id, s.start, s.end, special});
   });
@@ -90,8 +108,12 @@ Result<MergeTrace> Tokenizer::trace_merges(std::string_view piece) const {
   MergeTrace trace;
   const ByteRange range{0, static_cast<uint32_t>(piece.size())};
   symbols_of(piece, range, trace.bytes);
-  trace.whole_piece = encode_whole(piece, range, trace.tokens);
-  if (trace.whole_piece) return trace;
+  const int32_t whole = whole_pieces_ ? find_id(piece) : -1;
+  trace.whole_piece = whole >= 0;
+  if (trace.whole_piece) {
+    trace.tokens = {{whole, range.start, range.end}};
+    return trace;
+  }
   trace.steps = trace_merge_steps(merges_, trace.bytes);
   trace.tokens = trace.steps.empty() ? trace.bytes : trace.steps.back().symbols;
   return trace;
@@ -107,7 +129,7 @@ std::vector<uint32_t> Tokenizer::missing_bytes(std::string_view text) const {
 
 std::string_view Tokenizer::bytes_of(int32_t id) const {
   const Entry& entry = tokens_[static_cast<size_t>(id)];
-  return std::string_view(bytes_).substr(entry.start, entry.length);
+  return {bytes_.data() + entry.start, entry.length};
 }
 
 std::string Tokenizer::text_of(int32_t id) const {
@@ -123,8 +145,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
 }
 
 int32_t Tokenizer::find_id(std::string_view bytes) const {
-  const auto found = ids_.find(std::string(bytes));
-  return found == ids_.end() ? -1 : found->second;
+  return ids_.find(bytes, [this](int32_t id) { return bytes_of(id); });
 }
 
 int32_t Tokenizer::find_special(std::string_view text) const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include "core/io/gguf.h"
 #include "core/text/bpe.h"
 #include "core/text/pretokenizer.h"
+#include "core/text/token_index.h"
 
 namespace glassbox {
 
@@ -110,7 +112,10 @@ class Tokenizer {
   // The special token at `at`, or −1.
   int32_t match_special(std::string_view text, size_t at, bool parse_special) const;
   void symbols_of(std::string_view text, ByteRange piece, std::vector<Symbol>& symbols) const;
-  bool encode_whole(std::string_view text, ByteRange piece, std::vector<Symbol>& symbols) const;
+  // The one token that the whole piece becomes, or −1 where it has to be merged to know.
+  int32_t whole_token(std::string_view piece) const;
+  bool merges_to_itself(int32_t id, std::string_view bytes) const;
+  void encode_piece(std::string_view text, ByteRange piece, std::vector<Symbol>& symbols) const;
   template <class Sink>
   void encode_pieces(std::string_view text, bool parse_special, Sink&& sink) const;
 
@@ -121,9 +126,15 @@ class Tokenizer {
   PreTokenizer pre_ = PreTokenizer::gpt2;
   std::string pre_name_;
   bool whole_pieces_ = false;  // a piece that is a token needs no merges (Llama 3)
+  TokenIndex ids_;  // of the tokens that are not special
+  size_t longest_ = 0;  // bytes of the longest of them
+  // Most pieces are tokens, and merging nearly always finds these; whether it does is found out once a token.
+  enum class Itself : uint8_t { unknown, yes, no };
+  mutable std::vector<std::atomic<Itself>> itself_;  // [V]
   // Keys are copies: views into bytes_ would not survive a move of a short string.
-  std::unordered_map<std::string, int32_t> ids_, specials_;
+  std::unordered_map<std::string, int32_t> specials_;
   std::vector<int32_t> special_ids_;
+  std::array<bool, 256> begins_special_{};
   std::array<std::vector<int32_t>, 256> specials_by_byte_;  // by first byte, longest first
   int32_t bos_id_ = -1, eos_id_ = -1, unknown_id_ = -1;
   std::vector<int32_t> end_ids_;

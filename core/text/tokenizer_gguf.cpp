@@ -105,7 +105,8 @@ class TokenizerBuilder {
     }
     out_.byte_ids_.fill(-1);
     out_.tokens_.reserve(texts->size());
-    out_.ids_.reserve(texts->size());
+    out_.ids_ = TokenIndex(texts->size());
+    out_.itself_ = std::vector<std::atomic<Tokenizer::Itself>>(texts->size());
     for (size_t i = 0; i < texts->size(); ++i) add_token(static_cast<int32_t>(i), (*texts)[i], (*types)[i]);
     if (out_.bytes_.size() > UINT32_MAX) {
       return error("the vocabulary's tokens are too long together", "tokenizer.ggml.tokens", "less than 4 GiB");
@@ -118,10 +119,7 @@ class TokenizerBuilder {
     entry.control = type == kControl || type == kUnknown;
     entry.special = entry.control || type == kUserDefined;
     std::string bytes(text);  // special tokens are written as they are
-    if (!entry.special && alphabet_.decode(text, bytes)) {
-      if (bytes.size() == 1) out_.byte_ids_[static_cast<uint8_t>(bytes[0])] = id;
-      out_.ids_.insert_or_assign(bytes, id);
-    }
+    const bool plain = !entry.special && alphabet_.decode(text, bytes);
     if (entry.special && !text.empty()) {
       out_.specials_.insert_or_assign(bytes, id);
       out_.special_ids_.push_back(id);
@@ -130,6 +128,10 @@ class TokenizerBuilder {
     entry.length = static_cast<uint32_t>(bytes.size());
     out_.bytes_ += bytes;
     out_.tokens_.push_back(entry);
+    if (!plain) return;
+    if (bytes.size() == 1) out_.byte_ids_[static_cast<uint8_t>(bytes[0])] = id;
+    out_.ids_.add(bytes, id, [this](int32_t known) { return out_.bytes_of(known); });
+    out_.longest_ = std::max(out_.longest_, bytes.size());
   }
 
   Result<void> read_merges() {
@@ -188,7 +190,9 @@ class TokenizerBuilder {
 
   void index_specials() {
     for (const int32_t id : out_.special_ids_) {
-      out_.specials_by_byte_[static_cast<uint8_t>(out_.bytes_of(id)[0])].push_back(id);
+      const auto first = static_cast<uint8_t>(out_.bytes_of(id)[0]);
+      out_.specials_by_byte_[first].push_back(id);
+      out_.begins_special_[first] = true;
     }
     for (auto& ids : out_.specials_by_byte_) {
       std::stable_sort(ids.begin(), ids.end(),

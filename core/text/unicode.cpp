@@ -3,7 +3,6 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <iterator>
 
@@ -41,28 +40,6 @@ bool is_space(char32_t code) {
   return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
          code == 0x3000;
-}
-
-CharClass look_up(char32_t code) {
-  if (is_space(code)) return CharClass::space;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return CharClass::letter;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return CharClass::number;
-    case UTF8PROC_CATEGORY_CN:
-      if (contains(kNewLetters, code)) return CharClass::letter;
-      if (contains(kNewNumbers, code)) return CharClass::number;
-      return CharClass::other;
-    default:
-      return CharClass::other;
-  }
 }
 
 uint8_t byte_at(std::string_view text, size_t at) {
@@ -113,19 +90,30 @@ constexpr char32_t kReplacement = 0xFFFD;
 
 }  // namespace
 
-CharClass char_class(char32_t code) {
-  // Most text is ASCII: its classes are looked up once.
-  static const std::array<CharClass, 128> kAscii = [] {
-    std::array<CharClass, 128> table{};
-    for (char32_t c = 0; c < 128; ++c) table[c] = look_up(c);
-    return table;
-  }();
-  return code < 128 ? kAscii[code] : look_up(code);
+CharClass look_up_class(char32_t code) {
+  if (is_space(code)) return CharClass::space;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return CharClass::letter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return CharClass::number;
+    case UTF8PROC_CATEGORY_CN:
+      if (contains(kNewLetters, code)) return CharClass::letter;
+      if (contains(kNewNumbers, code)) return CharClass::number;
+      return CharClass::other;
+    default:
+      return CharClass::other;
+  }
 }
 
-Utf8Char decode_utf8(std::string_view text, size_t at) {
+Utf8Char decode_long_utf8(std::string_view text, size_t at) {
   const uint8_t first = byte_at(text, at);
-  if (first < 0x80) return {first, 1, true};
   const Sequence sequence = match_sequence(text, at);
   if (!sequence.valid) return {kReplacement, 1, false};
   char32_t code = first & (0x7Fu >> sequence.length);

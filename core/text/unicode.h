@@ -1,6 +1,7 @@
 // UTF-8 and the few character classes that tokenizers ask for.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,7 +16,22 @@ namespace glassbox {
 // classes of Oniguruma and of Rust's char::is_numeric, which Hugging Face's tokenizers library uses.
 enum class CharClass : uint8_t { letter, number, space, other };
 
-CharClass char_class(char32_t code);
+// Most text is ASCII, and the scanners ask for a character's class more than once: its table is at hand.
+inline constexpr std::array<CharClass, 128> kAsciiClasses = [] {
+  std::array<CharClass, 128> table{};
+  for (char32_t c = 0; c < 128; ++c) {
+    const char32_t lower = c | 0x20;
+    table[c] = lower >= 'a' && lower <= 'z'             ? CharClass::letter
+               : c >= '0' && c <= '9'                   ? CharClass::number
+               : c == ' ' || (c >= '\t' && c <= '\r') ? CharClass::space
+                                                        : CharClass::other;
+  }
+  return table;
+}();
+CharClass look_up_class(char32_t code);  // of any character, in Unicode's tables
+inline CharClass char_class(char32_t code) {
+  return code < kAsciiClasses.size() ? kAsciiClasses[code] : look_up_class(code);
+}
 
 // One step through text that may hold bytes that are no UTF-8: such a byte is a character of its own, of length 1.
 struct Utf8Char {
@@ -24,7 +40,11 @@ struct Utf8Char {
   bool valid;
 };
 // Precondition: at < text.size(). Overlong forms, surrogates and codes above U+10FFFF are not valid (RFC 3629).
-Utf8Char decode_utf8(std::string_view text, size_t at);
+Utf8Char decode_long_utf8(std::string_view text, size_t at);  // the byte at `at` is no ASCII
+inline Utf8Char decode_utf8(std::string_view text, size_t at) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  return first < 0x80 ? Utf8Char{first, 1, true} : decode_long_utf8(text, at);
+}
 // Precondition: a Unicode scalar value.
 void append_utf8(char32_t code, std::string& out);
 

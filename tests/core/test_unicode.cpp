@@ -45,6 +45,13 @@ TEST_CASE("every character survives encoding and decoding") {
   }
 }
 
+TEST_CASE("the table of ASCII says what Unicode's tables say") {
+  for (char32_t code = 0; code < 128; ++code) {
+    INFO(static_cast<uint32_t>(code));
+    CHECK(char_class(code) == look_up_class(code));
+  }
+}
+
 TEST_CASE("what is no UTF-8 is one character a byte") {
   const std::vector<std::string> wrong = {
       bytes({0x80}),                    // continuation without a start
