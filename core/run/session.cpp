@@ -71,15 +71,19 @@ Result<void> SessionStore::check(const StepRequest& request) const {
   return request.needs.check(config);
 }
 
-// The line that shares the longest prefix with what is asked for. A line that goes another way afterwards keeps its
-// cache: the new one forks it where they part.
-SessionStore::Session& SessionStore::open(const Recipe& recipe) {
+// The line that has most of what is asked for: tokens in its cache, and for as many of them the pages. A line that goes
+// another way afterwards keeps its cache: the new one forks it where they part.
+SessionStore::Session& SessionStore::open(const Recipe& recipe, const ProbeSpec& needs) {
   auto best = sessions_.end();
-  int shared = -1;
+  int shared = -1, best_reach = -1;
   for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
     if (it->precision != recipe.precision || it->edits != recipe.edits) continue;
     const int prefix = common_prefix(it->tokens, recipe.tokens);
-    if (prefix > shared) best = it, shared = prefix;
+    int reach = prefix;  // where the forward would have to begin
+    for (const TapNeed& need : needs.needs)
+      for (int layer = need.layer_begin; layer < need.layer_end; ++layer)
+        reach = std::min(reach, it->pages.first_missing(need.tap, layer, reach));
+    if (reach > best_reach || (reach == best_reach && prefix > shared)) best = it, shared = prefix, best_reach = reach;
   }
   if (best != sessions_.end() && shared == static_cast<int>(best->tokens.size())) {
     sessions_.splice(sessions_.begin(), sessions_, best);
@@ -234,7 +238,7 @@ Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request
                  [](const Edit& edit) { return edit.enabled; });
     Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
     if (!patches) return patches.error();
-    Session& session = open(step->recipe);
+    Session& session = open(step->recipe, request.needs);
     if (const Result<void> done =
             extend(session, request.needs, step->recipe, *patches, step->logits, progress, step->timing);
         !done)

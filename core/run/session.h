@@ -50,7 +50,7 @@ class SessionStore {
  private:
   struct Session;
   struct KeptLogits;
-  Session& open(const Recipe& recipe);
+  Session& open(const Recipe& recipe, const ProbeSpec& needs);
   Result<void> extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
                       const std::vector<PatchSource>& patches, std::vector<float>& logits, const StepProgress& progress,
                       StepTiming& timing);

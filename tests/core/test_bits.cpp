@@ -209,6 +209,19 @@ TEST_CASE("a cancelled step leaves the line whole and goes on later", "[session]
   CHECK(logits_hash(store, tokens, Precision::fast) == logits_hash(fresh, tokens, Precision::fast));
 }
 
+TEST_CASE("a typed letter runs one row, also where another line without pages knows more of the text", "[session]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> tokens = some_tokens(300, 40), longer = some_tokens(300, 41);
+  SessionStore store(model, make_cpu_ops({1, "", false}));
+  const ProbeSpec spec = all_stored_taps(model->config());
+  (void)run_step(store, {tokens, {}, Precision::fast, {}});
+  std::vector<int32_t> other = longer;
+  other.push_back(7);
+  (void)run_step(store, {other, {}, Precision::fast, {}});
+  CHECK(run_step(store, {tokens, {}, Precision::fast, spec})->timing.rows == 40);  // its pages
+  CHECK(run_step(store, {longer, {}, Precision::fast, spec})->timing.rows == 1);
+}
+
 TEST_CASE("what cannot be done is refused before the run", "[session]") {
   const auto model = load_golden_model(golden_path("tiny_gpt2/f32.gguf"));
   SessionStore store(model, make_reference_ops());
