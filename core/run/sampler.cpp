@@ -252,31 +252,74 @@ size_t draw(const Weights& weights, size_t kept, double total, double u) {
 
 }  // namespace
 
+class SortedLogits {
+ public:
+  SortedLogits(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context)
+      : penalties(has_penalties(settings)) {
+    const std::vector<float> penalised = penalise(logits, settings, context);
+    ids = sort_descending(penalised);
+    const auto in_order = [&](std::span<const float> values) {
+      std::vector<float> ordered(values.size());
+      for (size_t i = 0; i < ordered.size(); ++i) ordered[i] = values[static_cast<size_t>(ids[i])];
+      return ordered;
+    };
+    sorted = in_order(penalised);
+    plain = Weights(sorted, sorted[0], 1.0);
+    plain_sums = sum_head(plain, sorted.size());
+    if (!penalties) return;
+    own_raw = in_order(logits);
+    own_model = Weights(own_raw, *std::max_element(own_raw.begin(), own_raw.end()), 1.0);
+    own_model_sums = sum_head(own_model, own_raw.size());
+  }
+  SortedLogits(const SortedLogits&) = delete;
+  SortedLogits& operator=(const SortedLogits&) = delete;
+
+  // In candidate order; without penalties the model's own are the same as the penalised.
+  const std::vector<float>& raw() const { return penalties ? own_raw : sorted; }
+  const Weights& model() const { return penalties ? own_model : plain; }
+  const HeadSums& model_sums() const { return penalties ? own_model_sums : plain_sums; }
+
+  const bool penalties;
+  std::vector<int32_t> ids;
+  std::vector<float> sorted;  // penalised
+  Weights plain;              // at T = 1
+  HeadSums plain_sums;
+
+ private:
+  std::vector<float> own_raw;
+  Weights own_model;
+  HeadSums own_model_sums;
+};
+
+std::shared_ptr<const SortedLogits> sort_logits(std::span<const float> logits, const SamplerSettings& settings,
+                                                std::span<const int32_t> context) {
+  return std::make_shared<const SortedLogits>(logits, settings, context);
+}
+
+bool same_penalties(const SamplerSettings& a, const SamplerSettings& b) {
+  return a.repetition_penalty == b.repetition_penalty && a.presence_penalty == b.presence_penalty &&
+         a.frequency_penalty == b.frequency_penalty && a.penalty_window == b.penalty_window;
+}
+
 ChainResult run_chain(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,
                       double u) {
-  const size_t vocab = logits.size();
+  return run_chain(SortedLogits(logits, settings, context), settings, u);
+}
+
+ChainResult run_chain(const SortedLogits& from, const SamplerSettings& settings, double u) {
+  const std::vector<int32_t>& ids = from.ids;
+  const std::vector<float>& sorted = from.sorted;
+  const size_t vocab = ids.size();
   ChainResult result;
   result.settings = settings;
   result.u = u;
 
-  const bool penalties = has_penalties(settings);
-  const std::vector<float> penalised = penalise(logits, settings, context);
-  const std::vector<int32_t> ids = sort_descending(penalised);
-  std::vector<float> sorted(vocab);
-  for (size_t i = 0; i < vocab; ++i) sorted[i] = penalised[static_cast<size_t>(ids[i])];
-
-  // Three distributions over the sorted list; those that are the same are computed once.
-  const Weights plain(sorted, sorted[0], 1.0);
-  const HeadSums plain_sums = sum_head(plain, vocab);
-  std::vector<float> raw;  // the logits in the same order
-  Weights own_model, own_heated;
-  HeadSums model_sums = plain_sums, heated_sums = plain_sums;
-  if (penalties) {
-    raw.resize(vocab);
-    for (size_t i = 0; i < vocab; ++i) raw[i] = logits[static_cast<size_t>(ids[i])];
-    own_model = Weights(raw, *std::max_element(raw.begin(), raw.end()), 1.0);
-    model_sums = sum_head(own_model, vocab);
-  }
+  const Weights& plain = from.plain;
+  const HeadSums& plain_sums = from.plain_sums;
+  const Weights& model = from.model();
+  const HeadSums& model_sums = from.model_sums();
+  Weights own_heated;
+  HeadSums heated_sums = plain_sums;
   if (settings.temperature == 0.0f) {
     own_heated = Weights::make_greedy(sorted);
     heated_sums = {1.0, 0.0};
@@ -284,7 +327,6 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
     own_heated = Weights(sorted, sorted[0], static_cast<double>(settings.temperature));
     heated_sums = sum_head(own_heated, vocab);
   }
-  const Weights& model = penalties ? own_model : plain;
   const Weights& heated = settings.temperature == 1.0f ? plain : own_heated;
   result.entropy_model_bits = model_sums.entropy_bits;
 
@@ -295,7 +337,7 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
                   {"presence", json_number(settings.presence_penalty)},
                   {"frequency", json_number(settings.frequency_penalty)},
                   {"window", settings.penalty_window}};
-  first.active = penalties;
+  first.active = from.penalties;
   first.kept = static_cast<int32_t>(vocab);
   first.entropy_bits = plain_sums.entropy_bits;
   result.stages.push_back(std::move(first));
@@ -329,11 +371,12 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
   last.mass = (*chain.weights)[drawn] / chain.sums.total;
   result.stages.push_back(std::move(last));
 
+  const std::vector<float>& raw = from.raw();
   result.candidates.reserve(vocab);
   result.rank_of.resize(vocab);
   for (size_t i = 0; i < vocab; ++i) {
     const size_t id = static_cast<size_t>(ids[i]);
-    result.candidates.push_back({ids[i], logits[id], sorted[i], static_cast<float>(model[i] / model_sums.total),
+    result.candidates.push_back({ids[i], raw[i], sorted[i], static_cast<float>(model[i] / model_sums.total),
                                  static_cast<float>(heated[i] / heated_sums.total),
                                  i < chain.kept ? static_cast<float>((*chain.weights)[i] / chain.sums.total) : 0.0f,
                                  -1});

@@ -83,6 +83,13 @@ struct ChainResult {
   int32_t drawn = -1;                 // the token that it chose
 };
 
+// What the logits and the penalties alone decide, before the other settings: the order of the candidates, and the model's
+// own distribution. Kept while a slider is dragged, it leaves the chain a third of its work.
+class SortedLogits;
+std::shared_ptr<const SortedLogits> sort_logits(std::span<const float> logits, const SamplerSettings& settings,
+                                                std::span<const int32_t> context);
+bool same_penalties(const SamplerSettings& a, const SamplerSettings& b);
+
 // Runs the chain. `logits` [V]; `context`: the tokens before, for the penalties; u in [0, 1).
 // All sums are in fp64 in candidate order with an exponential of our own, so the same input gives the same cuts and the
 // same draw everywhere. Time is O(V) (a radix sort and a few passes); nothing is kept between calls.
@@ -90,6 +97,8 @@ struct ChainResult {
 // Preconditions: check_sampler(settings) succeeded; V ≥ 1; logits hold no NaN. Context ids outside [0, V) are ignored.
 ChainResult run_chain(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,
                       double u);
+// The same from sorted logits, which were made with the same penalties.
+ChainResult run_chain(const SortedLogits& sorted, const SamplerSettings& settings, double u);
 
 // Compares two distributions over the same vocabulary, by softmax of their logits. KL is +∞ where `after` gives no
 // probability at all to what `before` allows.

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <random>
 #include <set>
+#include <tuple>
 
 #include "core/run/random.h"
 #include "core/run/sampler.h"
@@ -178,6 +179,18 @@ TEST_CASE("the chain equals a plain implementation on random vectors", "[sampler
       REQUIRE(chain.stages[stage + 1].mass == Approx(plain.masses[stage]).epsilon(1e-6));
       REQUIRE(chain.stages[stage + 1].entropy_bits == Approx(plain.entropies[stage]).margin(2e-5).epsilon(1e-5));
       REQUIRE(chain.stages[stage + 1].kind == stage_name(s.order[stage]));
+    }
+    // Sorted logits may come from other settings with the same penalties.
+    SamplerSettings before;
+    before.repetition_penalty = s.repetition_penalty, before.presence_penalty = s.presence_penalty;
+    before.frequency_penalty = s.frequency_penalty, before.penalty_window = s.penalty_window;
+    REQUIRE(same_penalties(before, s));
+    const ChainResult again = run_chain(*sort_logits(logits, before, context), s, 0.5);
+    REQUIRE(again.drawn == chain.drawn);
+    for (size_t i = 0; i < chain.candidates.size(); ++i) {
+      const Candidate &a = again.candidates[i], &b = chain.candidates[i];
+      REQUIRE(std::tie(a.id, a.logit, a.penalised, a.prob_model, a.prob_heated, a.prob, a.cut_by) ==
+              std::tie(b.id, b.logit, b.penalised, b.prob_model, b.prob_heated, b.prob, b.cut_by));
     }
     for (size_t i = 0; i < plain.probs.size(); ++i) {
       REQUIRE(chain.candidates[i].prob == Approx(plain.probs[i]).margin(2e-6).epsilon(1e-4));
