@@ -171,10 +171,11 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
     const auto token = token_of(*context.model, quantity.text);
     if (!token) return std::nullopt;
     const Step& before = view.baseline ? *view.baseline : *view.step;
-    const double after = softmax_at(view.step->logits, *token), baseline = softmax_at(before.logits, *token);
-    return quantity.kind == QuantityKind::prob            ? after
-           : quantity.kind == QuantityKind::prob_baseline ? baseline
-                                                          : after - baseline;
+    const auto after = [&] { return softmax_at(view.step->logits, *token); };
+    const auto baseline = [&] { return softmax_at(before.logits, *token); };
+    return quantity.kind == QuantityKind::prob            ? after()
+           : quantity.kind == QuantityKind::prob_baseline ? baseline()
+                                                          : after() - baseline();
   }
   if (!view.chain || view.chain->settings != context.document.sampler) return std::nullopt;
   const ChainResult& chain = *view.chain;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "core/model/model.h"
@@ -86,8 +87,21 @@ struct HeadTable {
   const HeadScores& at(int layer, int head) const { return scores[static_cast<size_t>(layer * heads + head)]; }
   std::vector<Badge> badges(int layer, int head) const;
 };
-// Needs attn_pattern and attn_z of all layers and resid_post of the last. `induction` [L·H] or empty.
-std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step, std::span<const float> induction);
+// What each dimension of a head's z adds to a token's logit, but for the final norm's scale: Σ_c (g ⊙ head row)[c] · W_O.
+// It depends on the model alone, and while somebody types the heads look at the same tokens again and again.
+class HeadOutputs {
+ public:
+  const std::vector<float>& get(const Model& model, int layer, int head, int32_t token);  // [D], until the next call
+
+ private:
+  static constexpr size_t kMost = 20000;  // 6 MiB for the default model
+  std::map<std::tuple<int, int, int32_t>, std::vector<float>> kept_;
+  uint64_t model_hash_ = 0;
+};
+// Needs attn_pattern and attn_z of all layers and resid_post of the last. `induction` [L·H] or empty. `outputs`: kept
+// between calls, makes the next one faster.
+std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step, std::span<const float> induction,
+                                                 HeadOutputs* outputs = nullptr);
 // The random sequence of the induction score (fixed seed, `half` ordinary tokens twice), and the score from its step.
 std::vector<int32_t> make_induction_tokens(const Model& model, int half = 24);
 std::vector<float> measure_induction(const ModelConfig& config, const Step& step, int half = 24);

@@ -14,8 +14,13 @@ double seconds_now() {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake)
-    : model_(model), store_(std::move(model), std::move(ops)), wake_(std::move(wake)), thread_([this] { loop(); }) {}
+Engine::Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake,
+               std::function<void(const EngineView&)> published)
+    : model_(model),
+      store_(std::move(model), std::move(ops)),
+      wake_(std::move(wake)),
+      published_(std::move(published)),
+      thread_([this] { loop(); }) {}
 
 Engine::~Engine() {
   {
@@ -131,9 +136,14 @@ void Engine::loop() {
       lock.lock();
       // A newer request has taken this one's place: it publishes, not we.
       const bool replaced = view.error && view.error->kind == ErrorKind::cancelled && waiting_;
-      if (!replaced) latest_ = std::move(view);
+      if (!replaced) latest_ = view;
       running_ = false;
       status_.busy = false;
+      if (!replaced && published_) {
+        lock.unlock();
+        published_(view);
+        lock.lock();
+      }
     } else {
       BackgroundJob job = std::move(background_.front());
       background_.pop_front();

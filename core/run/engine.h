@@ -46,8 +46,10 @@ struct BackgroundJob {
 
 class Engine {
  public:
-  // `wake` is called from the engine thread whenever a view was published; it must only notify.
-  Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake);
+  // Called from the engine thread: `wake` whenever something has ended, it must only notify; before it `published` with
+  // each view that was published, for what is to follow at once. Neither may wait.
+  Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake,
+         std::function<void(const EngineView&)> published = {});
   ~Engine();  // cancels what runs, joins
 
   void request(ViewRequest request);
@@ -68,6 +70,7 @@ class Engine {
   std::shared_ptr<const Model> model_;
   SessionStore store_;
   std::function<void()> wake_;
+  std::function<void(const EngineView&)> published_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<ViewRequest> waiting_;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "core/run/analysis.h"
 #include "core/run/random.h"
@@ -14,25 +13,27 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr uint64_t kInductionSeed = 20;  // of the random sequence; any number would do, but always the same one
 
-// The direction in the residual stream, before the final norm, that adds to a token's logit at a position:
-// (g ⊙ head row) / rms. Empty when it cannot be had.
-std::vector<float> logit_direction(const Model& model, const Step& step, int position, int32_t token) {
+// The final norm's scale at a position, 1 / rms of the residual stream. NaN when it cannot be had.
+double final_scale(const Model& model, const Step& step, int position) {
   const ModelConfig& config = model.config();
   const LayerConfig& last = config.layers.back();  // the final norm is of its kind
   const Page* page = step.page(Tap::resid_post, config.layer_count() - 1, position);
-  if (!page || last.norm != NormKind::rms || token < 0 || token >= config.vocab) return {};
-  const std::span<const float> resid = page->row(position);
+  if (!page || last.norm != NormKind::rms) return static_cast<double>(kNan);
   double squares = 0;
-  for (const float x : resid) squares += static_cast<double>(x) * static_cast<double>(x);
-  const double rms = std::sqrt(squares / config.width + static_cast<double>(last.norm_eps));
+  for (const float x : page->row(position)) squares += static_cast<double>(x) * static_cast<double>(x);
+  return 1 / std::sqrt(squares / config.width + static_cast<double>(last.norm_eps));
+}
 
+// The direction in the residual stream that adds to a token's logit, before the final norm's scale: g ⊙ head row. Empty
+// when there is no such token.
+std::vector<float> logit_direction(const Model& model, int32_t token) {
+  const ModelConfig& config = model.config();
+  if (token < 0 || token >= config.vocab) return {};
   std::vector<float> direction(static_cast<size_t>(config.width));
   const Tensor& head = model.weights().head.weight;
   dequantise_row(head.dtype, head.row(token), 0, config.width, direction.data());
   const float* gain = model.weights().final_norm.weight;
-  for (size_t c = 0; c < direction.size(); ++c) {
-    direction[c] = static_cast<float>(static_cast<double>(direction[c] * gain[c]) / rms);
-  }
+  for (size_t c = 0; c < direction.size(); ++c) direction[c] *= gain[c];
   return direction;
 }
 
@@ -54,10 +55,16 @@ std::vector<float> through_output(const Tensor& o, std::span<const float> direct
   return {sums.begin(), sums.end()};
 }
 
-float dot(std::span<const float> a, std::span<const float> b) {
+// scale · Σ_d a[d] · b[d]
+float scaled_dot(double scale, std::span<const float> a, std::span<const float> b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return static_cast<float>(sum);
+  return static_cast<float>(scale * sum);
+}
+
+std::vector<float> through_head(const Model& model, std::span<const float> direction, int layer, int head) {
+  const int64_t width = model.config().layers[static_cast<size_t>(layer)].head_dim;
+  return through_output(model.weights().layers[static_cast<size_t>(layer)].o.weight, direction, head * width, width);
 }
 
 int greatest_heads(const ModelConfig& config) {
@@ -130,8 +137,16 @@ std::vector<Badge> HeadTable::badges(int layer, int head) const {
   return earned;
 }
 
+const std::vector<float>& HeadOutputs::get(const Model& model, int layer, int head, int32_t token) {
+  if (model_hash_ != model.hash() || kept_.size() >= kMost) kept_.clear();
+  model_hash_ = model.hash();
+  const auto [it, fresh] = kept_.try_emplace({layer, head, token});
+  if (fresh) it->second = through_head(model, logit_direction(model, token), layer, head);
+  return it->second;
+}
+
 std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step,
-                                                 std::span<const float> induction) {
+                                                 std::span<const float> induction, HeadOutputs* outputs) {
   const ModelConfig& config = model.config();
   const int last = step.length() - 1;
   auto table = std::make_shared<HeadTable>();
@@ -140,7 +155,6 @@ std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step&
   table->scores.resize(static_cast<size_t>(table->layers * table->heads));
   const std::vector<float> previous = mean_weights(config, step, 1, 1);
   if (previous.empty()) return nullptr;
-  std::set<int> keys;  // that some head looks at most
   for (int layer = 0; layer < table->layers; ++layer) {
     const Page* page = step.page(Tap::attn_pattern, layer, last);
     if (!page || !step.page(Tap::attn_z, layer, last)) return nullptr;
@@ -154,26 +168,19 @@ std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step&
       score.best_weight = *best;
       score.best_key = static_cast<int>(best - row.begin());
       score.direct_logit = kNan;
-      keys.insert(score.best_key);
     }
   }
   if (!step.page(Tap::resid_post, config.layer_count() - 1, last)) return nullptr;
-
-  std::vector<std::vector<float>> directions(static_cast<size_t>(step.length()));
-  for (const int key : keys) {
-    directions[static_cast<size_t>(key)] =
-        logit_direction(model, step, last, step.recipe.tokens[static_cast<size_t>(key)]);
-  }
+  const double scale = final_scale(model, step, last);
+  if (std::isnan(scale)) return table;
+  HeadOutputs own;
+  HeadOutputs& kept = outputs ? *outputs : own;
   for (int layer = 0; layer < table->layers; ++layer) {
-    const LayerConfig& shape = config.layers[static_cast<size_t>(layer)];
     const Page* z = step.page(Tap::attn_z, layer, last);
-    for (int head = 0; head < shape.heads; ++head) {
+    for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads; ++head) {
       HeadScores& score = table->scores[static_cast<size_t>(layer * table->heads + head)];
-      const std::vector<float>& direction = directions[static_cast<size_t>(score.best_key)];
-      if (direction.empty()) continue;
-      const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
-      score.direct_logit =
-          dot(z->head(last, head), through_output(o, direction, int64_t{head} * shape.head_dim, shape.head_dim));
+      const int32_t token = step.recipe.tokens[static_cast<size_t>(score.best_key)];
+      score.direct_logit = scaled_dot(scale, z->head(last, head), kept.get(model, layer, head, token));
     }
   }
   return table;
@@ -217,18 +224,18 @@ std::vector<float> measure_induction(const ModelConfig& config, const Step& step
 float direct_logit(const Model& model, const Step& step, int layer, int head, int position, int32_t token) {
   if (!has_head(model.config(), step, layer, head, position)) return kNan;
   const Page* z = step.page(Tap::attn_z, layer, position);
-  const std::vector<float> direction = logit_direction(model, step, position, token);
-  if (!z || direction.empty()) return kNan;
-  const int64_t width = model.config().layers[static_cast<size_t>(layer)].head_dim;
-  const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
-  return dot(z->head(position, head), through_output(o, direction, head * width, width));
+  const double scale = final_scale(model, step, position);
+  const std::vector<float> direction = logit_direction(model, token);
+  if (!z || std::isnan(scale) || direction.empty()) return kNan;
+  return scaled_dot(scale, z->head(position, head), through_head(model, direction, layer, head));
 }
 
 std::vector<float> direct_logits(const Model& model, const Step& step, int position, int32_t token) {
   const ModelConfig& config = model.config();
   if (position < 0 || position >= step.length()) return {};
-  const std::vector<float> direction = logit_direction(model, step, position, token);
-  if (direction.empty()) return {};
+  const double scale = final_scale(model, step, position);
+  const std::vector<float> direction = logit_direction(model, token);
+  if (std::isnan(scale) || direction.empty()) return {};
   const int heads = greatest_heads(config);
   std::vector<float> logits(static_cast<size_t>(config.layer_count() * heads), kNan);
   for (int layer = 0; layer < config.layer_count(); ++layer) {
@@ -239,7 +246,7 @@ std::vector<float> direct_logits(const Model& model, const Step& step, int posit
     const std::vector<float> through = through_output(o, direction, 0, o.columns());
     for (int head = 0; head < z->heads(); ++head) {
       const std::span<const float> part(through.data() + head * width, static_cast<size_t>(width));
-      logits[static_cast<size_t>(layer * heads + head)] = dot(z->head(position, head), part);
+      logits[static_cast<size_t>(layer * heads + head)] = scaled_dot(scale, z->head(position, head), part);
     }
   }
   return logits;
@@ -250,12 +257,12 @@ float cell_logit(const Model& model, const Step& step, int layer, int head, int 
   const LayerConfig& shape = model.config().layers[static_cast<size_t>(layer)];
   const Page* pattern = step.page(Tap::attn_pattern, layer, query);
   const Page* values = step.page(Tap::v, layer, key);
-  const std::vector<float> direction = logit_direction(model, step, query, token);
-  if (!pattern || !values || direction.empty()) return kNan;
+  const double scale = final_scale(model, step, query);
+  const std::vector<float> direction = logit_direction(model, token);
+  if (!pattern || !values || std::isnan(scale) || direction.empty()) return kNan;
   const int group = head / (shape.heads / shape.kv_heads);  // query heads that share one key/value head stand together
-  const Tensor& o = model.weights().layers[static_cast<size_t>(layer)].o.weight;
-  const std::vector<float> through = through_output(o, direction, int64_t{head} * shape.head_dim, shape.head_dim);
-  return pattern->head(query, head)[static_cast<size_t>(key)] * dot(values->head(key, group), through);
+  return pattern->head(query, head)[static_cast<size_t>(key)] *
+         scaled_dot(scale, values->head(key, group), through_head(model, direction, layer, head));
 }
 
 }  // namespace glassbox

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <thread>
 
-#include "core/run/random.h"
+#include "core/run/view_analyses.h"
 
 namespace glassbox {
 namespace {
@@ -20,46 +19,14 @@ double seconds_now() {
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
-// The result of one kind of analysis: computed on the analysis thread for a key, taken by the workbench when the key is
-// still the one it wants. Equal keys stand for equal results.
-template <class T>
-class AnalysisSlot {
- public:
-  // The result for `key`, or null; then it has been asked for.
-  template <class Work>
-  std::shared_ptr<const T> get(AnalysisThread& thread, const char* kind, const std::string& key, Work work) {
-    {
-      std::lock_guard lock(state_->mutex);
-      if (state_->done && state_->key == key) return state_->value;
-    }
-    if (asked_ != key) {
-      asked_ = key;
-      thread.post(kind, [state = state_, key, work = std::move(work)] {
-        std::shared_ptr<const T> value = work();
-        std::lock_guard lock(state->mutex);
-        state->key = key;
-        state->value = std::move(value);
-        state->done = true;
-      });
-    }
-    return nullptr;
-  }
-  // True when the key has been computed, even if the result is null (a page was missing).
-  bool has(const std::string& key) const {
-    std::lock_guard lock(state_->mutex);
-    return state_->done && state_->key == key;
-  }
-
- private:
-  struct State {
-    std::mutex mutex;
-    bool done = false;
-    std::string key;
-    std::shared_ptr<const T> value;
-  };
-  std::shared_ptr<State> state_ = std::make_shared<State>();
-  std::string asked_;
-};
+View make_view(const EngineView& published) {
+  View view;
+  view.id = published.id;
+  view.step = published.step;
+  view.baseline = published.baseline;
+  if (view.step) view.tokens = view.step->recipe.tokens;
+  return view;
+}
 
 // What wakes settle(), and the user's wake-up besides.
 struct Bell {
@@ -95,7 +62,7 @@ struct Workbench::Impl {
 
   WorkbenchOptions options;
   std::shared_ptr<Bell> bell = std::make_shared<Bell>();
-  std::unique_ptr<AnalysisThread> analysis;
+  std::unique_ptr<ViewAnalyses> analyses;
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Ops> ops;
 
@@ -120,37 +87,19 @@ struct Workbench::Impl {
   bool posted_baseline = false;
   View staged;  // the newest step, until its analyses are there
 
-  // Analyses, by kind.
-  std::shared_ptr<const EmbeddingTable> table;
-  AnalysisSlot<EmbeddingTable> table_slot;
-  AnalysisSlot<ChainResult> chain;
-  AnalysisSlot<DistributionChange> change;
-  AnalysisSlot<Thumbnails> thumbnails;
-  AnalysisSlot<HeadTable> heads;
-  AnalysisSlot<CosineMatrix> cosines;
-  AnalysisSlot<Neighbours> neighbours;
-  std::shared_ptr<std::atomic<double>> chain_seconds = std::make_shared<std::atomic<double>>(0.0);
-
-  // The induction scores come from a step of their own, once a model.
-  struct Induction {
-    std::mutex mutex;
-    std::vector<float> scores;  // [L·H]
-    bool asked = false;
-  };
-  std::shared_ptr<Induction> induction = std::make_shared<Induction>();
-
-  std::string model_key;  // so that results of an older model are not taken
+  bool induction_asked = false;  // once a model
+  std::string model_key;         // so that results of an older model are not taken
 };
 
 Workbench::Workbench(WorkbenchOptions options, Document document)
     : impl_(std::make_unique<Impl>(std::move(options))), document_(std::move(document)) {
-  impl_->analysis = std::make_unique<AnalysisThread>([bell = impl_->bell] { bell->ring(); });
+  impl_->analyses = std::make_unique<ViewAnalyses>([bell = impl_->bell] { bell->ring(); });
 }
 
 Workbench::~Workbench() {
   impl_->load.reset();
   impl_->engine.reset();
-  impl_->analysis.reset();
+  impl_->analyses.reset();
 }
 
 // ---- the model ----
@@ -217,12 +166,17 @@ bool Workbench::take_model() {
     }
   }
   // The old engine goes on until the new one stands.
-  auto engine = std::make_unique<Engine>(model, impl_->ops, [bell = impl_->bell] { bell->ring(); });
+  auto engine = std::make_unique<Engine>(
+      model, impl_->ops, [bell = impl_->bell] { bell->ring(); },
+      [analyses = impl_->analyses.get()](const EngineView& published) {
+        // The analyses begin at once, while this thread's owner may be waiting for its screen.
+        View view = make_view(published);
+        if (view.step) (void)analyses->fill(view);
+      });
   impl_->engine = std::move(engine);
   model_ = std::move(model);
   impl_->model_key = std::to_string(model_->hash()) + "/" + std::to_string(impl_->next_id);
-  impl_->table.reset();
-  impl_->induction = std::make_shared<Impl::Induction>();
+  impl_->induction_asked = false;
   impl_->posted.reset();
   impl_->staged = {};
   view_ = {};
@@ -248,7 +202,7 @@ void Workbench::fit_document() {
 }
 
 std::shared_ptr<const EmbeddingTable> Workbench::embeddings() const {
-  return impl_->table;
+  return impl_->analyses->table(impl_->model_key);
 }
 std::string Workbench::kernel_path() const {
   return impl_->ops ? impl_->ops->description() : std::string();
@@ -268,6 +222,7 @@ Result<void> Workbench::apply(const Command& command) {
   if (is_undoable(command)) history_.record(before, document_, command, seconds_now());
   if (std::holds_alternative<cmd::SetText>(command) || std::holds_alternative<cmd::ResetRun>(command)) pause();
   error_.reset();
+  ++revision_;
   return {};
 }
 
@@ -316,6 +271,7 @@ void Workbench::redo() {
 }
 
 void Workbench::after_time_travel() {
+  ++revision_;
   pause();
   fit_document();
 }
@@ -324,6 +280,7 @@ void Workbench::replace_document(Document document) {
   const Document before = document_;
   document_ = std::move(document);
   history_.record_replacement(before, document_);
+  ++revision_;
   pause();
   fit_document();
 }
@@ -389,7 +346,7 @@ EngineStatus Workbench::status() const {
   return impl_->engine ? impl_->engine->status() : EngineStatus{};
 }
 double Workbench::last_chain_seconds() const {
-  return impl_->chain_seconds->load();
+  return impl_->analyses->chain_seconds();
 }
 
 void Workbench::cancel() {
@@ -430,6 +387,7 @@ void Workbench::post_step() {
   if (wanted.tokens.empty()) {  // nothing typed: nothing to show, and that is no error
     impl_->staged = {};
     view_ = {};
+    ++revision_;
     impl_->posted_id = impl_->taken_id;
     return;
   }
@@ -446,114 +404,39 @@ bool Workbench::take_step() {
     pause();
     return true;
   }
-  impl_->staged = {};
-  impl_->staged.id = latest.id;
-  impl_->staged.tokens = latest.step->recipe.tokens;
-  impl_->staged.step = latest.step;
-  impl_->staged.baseline = latest.baseline;
+  impl_->staged = make_view(latest);
   return true;
 }
 
-// Fills the staged view with the analyses that are needed and asks for those that are not there yet. True when all are.
-bool Workbench::fill_analyses(View& view) {
+// Tells the analyses what the document wants of a step now.
+void Workbench::wish_analyses() {
   Impl& impl = *impl_;
-  const Needs needs = all_needs();
-  AnalysisThread& thread = *impl.analysis;
-  const std::string step_key = impl.model_key + "#" + std::to_string(view.id);
-  bool complete = true;
-
-  if (needs.neighbours || needs.cosines) {
-    if (!impl.table)
-      impl.table = impl.table_slot.get(thread, "table", impl.model_key,
-                                       [model = model_] { return make_embedding_table(*model); });
-    complete &= impl.table != nullptr;
+  const Run& run = document_.run();
+  AnalysisWish wish{model_,   impl.model_key,  all_needs(), document_.sampler, run.seed, run.draw_branch(),
+                    document_.selection.vector_layer, document_.selection.position};
+  // The badges' induction scores come from a step of their own.
+  if (wish.needs.heads && !impl.induction_asked) {
+    impl.induction_asked = true;
+    BackgroundJob job;
+    job.request = {make_induction_tokens(*model_), {}, impl.options.precision, {}};
+    job.request.needs.add(Tap::attn_pattern, 0, model_->config().layer_count());
+    job.done = [analyses = impl.analyses.get(), key = impl.model_key,
+                model = model_](Result<std::shared_ptr<const Step>> step) {
+      // An error: a model with a very short context. The scores stay unmeasured, and the badges say so.
+      if (step) analyses->set_induction(key, measure_induction(model->config(), **step));
+    };
+    impl.engine->add_background(std::move(job));
   }
-  if (needs.chain) {
-    const Run& run = document_.run();
-    const uint64_t position = view.tokens.size();
-    const double u = draw_uniform(run.seed, run.draw_branch(), position);
-    const std::string key = step_key + "/" + std::to_string(hash_sampler(document_.sampler)) + "/" + std::to_string(std::bit_cast<uint64_t>(u));
-    auto chain = impl.chain.get(
-        thread, "chain", key, [step = view.step, sampler = document_.sampler, u, seconds = impl.chain_seconds] {
-          const Clock::time_point begun = Clock::now();
-          auto result = std::make_shared<const ChainResult>(run_chain(step->logits, sampler, step->recipe.tokens, u));
-          *seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-          return result;
-        });
-    // While a slider is dragged the last chain stays until the new one is there.
-    if (chain) view.chain = chain;
-    complete &= chain != nullptr;
-  }
-  if (needs.change && view.baseline) {
-    auto change = impl.change.get(thread, "change", step_key, [before = view.baseline, after = view.step] {
-      return std::make_shared<const DistributionChange>(compare_distributions(before->logits, after->logits));
-    });
-    if (change) view.change = change;
-    complete &= change != nullptr;
-  }
-  if (needs.thumbnails) {
-    auto thumbnails = impl.thumbnails.get(thread, "thumbnails", step_key, [model = model_, step = view.step] {
-      return make_thumbnails(model->config(), *step);
-    });
-    if (thumbnails) view.thumbnails = thumbnails;
-    complete &= impl.thumbnails.has(step_key);
-  }
-  if (needs.heads) complete &= fill_heads(view, step_key);
-  if (needs.cosines && impl.table) {
-    const int layer = document_.selection.vector_layer;
-    const std::string key = step_key + "/" + std::to_string(layer);
-    auto cosines = impl.cosines.get(thread, "cosines", key, [table = impl.table, step = view.step, layer] {
-      return make_cosine_matrix(*table, *step, layer);
-    });
-    if (cosines) view.cosines = cosines;
-    complete &= impl.cosines.has(key);
-  }
-  if (needs.neighbours && impl.table) {
-    const int position = document_.selection.position < 0
-                             ? static_cast<int>(view.tokens.size()) - 1
-                             : std::min(document_.selection.position, static_cast<int>(view.tokens.size()) - 1);
-    const int32_t token = view.tokens[static_cast<size_t>(position)];
-    const std::string key = impl.model_key + "/" + std::to_string(token);
-    auto neighbours = impl.neighbours.get(thread, "neighbours", key, [table = impl.table, token] {
-      const std::span<const float> row(table->rows.data() + static_cast<ptrdiff_t>(token) * table->width,
-                                       static_cast<size_t>(table->width));
-      auto found = std::make_shared<Neighbours>(find_neighbours(*table, row, token, kNeighbourCount));
-      found->id = token;
-      return std::shared_ptr<const Neighbours>(std::move(found));
-    });
-    if (neighbours) view.neighbours = neighbours;
-    complete &= neighbours != nullptr;
-  }
-  return complete;
+  impl.analyses->set_wish(std::move(wish));
 }
 
-// The badges; the induction scores join when their own step, a background job, has been run.
-bool Workbench::fill_heads(View& view, const std::string& step_key) {
-  Impl& impl = *impl_;
-  std::vector<float> scores;
-  {
-    std::lock_guard lock(impl.induction->mutex);
-    scores = impl.induction->scores;
-    if (!impl.induction->asked) {
-      impl.induction->asked = true;
-      BackgroundJob job;
-      job.request = {make_induction_tokens(*model_), {}, impl.options.precision, {}};
-      job.request.needs.add(Tap::attn_pattern, 0, model_->config().layer_count());
-      job.done = [induction = impl.induction, model = model_](Result<std::shared_ptr<const Step>> step) {
-        if (!step) return;  // a model with a very short context: the scores stay unmeasured, and the badges say so
-        std::vector<float> measured = measure_induction(model->config(), **step);
-        std::lock_guard done(induction->mutex);
-        induction->scores = std::move(measured);
-      };
-      impl.engine->add_background(std::move(job));
-    }
-  }
-  const std::string key = step_key + (scores.empty() ? "" : "+induction");
-  auto heads = impl.heads.get(*impl.analysis, "heads", key, [model = model_, step = view.step, scores] {
-    return make_head_table(*model, *step, scores);
-  });
-  if (heads) view.heads = heads;
-  return impl.heads.has(key);
+void Workbench::ask() {
+  if (!model_) return;
+  wish_analyses();
+  post_step();
+  if (impl_->posted_id != impl_->taken_id) view_.stale = true;
+  View asked = impl_->staged.step ? impl_->staged : view_;
+  if (asked.step && !impl_->analyses->fill(asked)) analyses_complete_ = false;
 }
 
 bool Workbench::pump() {
@@ -562,11 +445,15 @@ bool Workbench::pump() {
     std::lock_guard lock(impl_->bell->mutex);
     impl_->bell->pending = false;
   }
-  if (!model_) return changed;
+  if (!model_) {
+    revision_ += changed;
+    return changed;
+  }
+  wish_analyses();
   post_step();
   changed |= take_step();
   if (impl_->staged.step) {
-    if (fill_analyses(impl_->staged)) {
+    if (impl_->analyses->fill(impl_->staged)) {
       view_ = std::move(impl_->staged);
       impl_->staged = {};
       analyses_complete_ = true;
@@ -574,7 +461,7 @@ bool Workbench::pump() {
     }
   } else if (view_.step) {
     const View before = view_;
-    analyses_complete_ = fill_analyses(view_);
+    analyses_complete_ = impl_->analyses->fill(view_);
     changed |= before.chain != view_.chain || before.heads != view_.heads || before.cosines != view_.cosines ||
                before.neighbours != view_.neighbours || before.thumbnails != view_.thumbnails ||
                before.change != view_.change;
@@ -584,9 +471,11 @@ bool Workbench::pump() {
   view_.stale = stale;
   if (advance()) {
     changed = true;
+    wish_analyses();
     post_step();
     view_.stale = true;
   }
+  revision_ += changed;
   return changed;
 }
 
@@ -595,7 +484,7 @@ bool Workbench::busy() const {
   if (!model_) return false;
   if (error_) return false;
   return view_.stale || impl_->staged.step != nullptr || (view_.step && !analyses_complete_) || pending_tokens_ != 0 ||
-         !impl_->analysis->idle() || (needs_.heads && !impl_->engine->background_idle());
+         !impl_->analyses->idle() || (needs_.heads && !impl_->engine->background_idle());
 }
 
 bool Workbench::settle(double seconds) {

@@ -79,11 +79,17 @@ class Workbench {
   void back();         // cursor to the parent node
   void forward_one();  // cursor along the shown line, or a new token at its end
 
+  // Grows with every change of the document and the view: what is measured on them stays until then.
+  uint64_t revision() const { return revision_; }
+
   // What is shown.
   void set_needs(const Needs& needs);
   const View& view() const { return view_; }
   // Takes finished work, posts what is missing, advances a running generation. True when something changed.
   bool pump();
+  // Posts what is missing and takes nothing: what is shown stays. After the commands of a frame, so that the threads
+  // work while it is being drawn.
+  void ask();
   // Waits until everything asked for is there (or failed). False after the time limit. For tests, lessons, the command
   // line.
   bool settle(double seconds = 120);
@@ -102,8 +108,7 @@ class Workbench {
   Needs all_needs() const;
   void post_step();
   bool take_step();
-  bool fill_analyses(View& view);
-  bool fill_heads(View& view, const std::string& step_key);
+  void wish_analyses();
   bool advance();
 
   std::unique_ptr<Impl> impl_;
@@ -114,6 +119,7 @@ class Workbench {
   View view_;
   std::optional<Error> error_, load_error_;
   int pending_tokens_ = 0;          // to generate; −1: without end
+  uint64_t revision_ = 1;
   bool analyses_complete_ = false;  // of view_, under the document as it is
 };
 
