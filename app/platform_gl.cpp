@@ -7,6 +7,8 @@
 #include <GL/glext.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "imgui_impl_opengl3.h"
 
@@ -30,6 +32,59 @@ void clear_framebuffer(int width, int height, uint32_t colour) {
   glDisable(GL_SCISSOR_TEST);
   glClearColor(channel(0), channel(8), channel(16), 1.0f);
   glClear(GL_COLOR_BUFFER_BIT);
+}
+
+namespace {
+
+// A hash of eight bytes at a time (multiply and shift, as splitmix64 ends): a few hundred kilobytes each frame.
+class Fingerprint {
+ public:
+  void add(uint64_t word) {
+    hash_ = (hash_ ^ word) * 0xBF58476D1CE4E5B9u;
+    hash_ ^= hash_ >> 29;
+  }
+  template <class T>
+  void add(const ImVector<T>& values) {
+    const auto* bytes = reinterpret_cast<const char*>(values.Data);
+    const auto count = static_cast<size_t>(values.Size) * sizeof(T);
+    add(count);
+    for (size_t i = 0; i < count; i += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      std::memcpy(&word, bytes + i, std::min(sizeof word, count - i));
+      add(word);
+    }
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  uint64_t hash_ = 0x9E3779B97F4A7C15u;
+};
+
+}  // namespace
+
+bool Picture::differs(const ImDrawData* data) {
+  const uint64_t before = shown_;
+  shown_ = 0;
+  if (data->Textures)
+    for (const ImTextureData* texture : *data->Textures)
+      if (texture->Status != ImTextureStatus_OK) return true;
+  Fingerprint print;
+  const auto add = [&](float a, float b) { print.add(uint64_t{std::bit_cast<uint32_t>(a)} << 32 | std::bit_cast<uint32_t>(b)); };
+  add(data->DisplaySize.x, data->DisplaySize.y);
+  add(data->FramebufferScale.x, data->FramebufferScale.y);
+  for (const ImDrawList* list : data->CmdLists) {
+    print.add(list->VtxBuffer);
+    print.add(list->IdxBuffer);
+    for (const ImDrawCmd& command : list->CmdBuffer) {
+      add(command.ClipRect.x, command.ClipRect.y), add(command.ClipRect.z, command.ClipRect.w);
+      print.add(uint64_t{command.ElemCount} << 32 | command.IdxOffset);
+      print.add(uint64_t{command.VtxOffset} << 32 | (command.UserCallback != nullptr));
+      print.add(reinterpret_cast<uintptr_t>(command.UserCallback));
+      print.add(static_cast<uint64_t>(command.UserCallback ? 0 : command.GetTexID()));
+    }
+  }
+  shown_ = print.value();
+  return shown_ != before;
 }
 
 struct OffscreenContext::Handles {
@@ -80,6 +135,8 @@ void OffscreenContext::bind() {
   glBindFramebuffer(GL_FRAMEBUFFER, handles_->framebuffer);
   glViewport(0, 0, width_, height_);
 }
+
+void OffscreenContext::finish() { glFinish(); }
 
 std::string OffscreenContext::renderer() const {
   const GLubyte* name = glGetString(GL_RENDERER);

@@ -18,6 +18,17 @@ void begin_renderer_frame();
 void render(ImDrawData* data);
 void stop_renderer();
 
+// Tells frames apart, so that one that the screen shows already need not be drawn again.
+class Picture {
+ public:
+  // True when the frame may differ from the one that was asked about before: other vertices, or textures to be uploaded.
+  bool differs(const ImDrawData* data);
+  void forget() { shown_ = 0; }  // the next one differs
+
+ private:
+  uint64_t shown_ = 0;
+};
+
 // Pixels of the framebuffer that is bound, RGBA, rows from top to bottom. (x, y) counts from its upper left corner.
 std::vector<uint8_t> read_framebuffer(int framebuffer_height, int x, int y, int width, int height);
 void clear_framebuffer(int width, int height, uint32_t colour);  // ImU32
@@ -33,7 +44,8 @@ class OffscreenContext {
 
   int width() const { return width_; }
   int height() const { return height_; }
-  void bind();  // its framebuffer, and its viewport
+  void bind();    // its framebuffer, and its viewport
+  void finish();  // waits until everything has been drawn
   std::string renderer() const;
 
  private:

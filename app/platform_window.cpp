@@ -9,6 +9,7 @@
 #include "app/platform_gl.h"
 #include "app/shell/app.h"
 #include "app/shell/offscreen.h"
+#include "app/shell/pacing.h"
 #include "app/shell/window.h"
 #include "imgui_impl_glfw.h"
 #include "imgui_impl_opengl3.h"
@@ -19,10 +20,6 @@ namespace glassbox {
 namespace {
 
 constexpr int kWidth = 1600, kHeight = 1000, kLeastWidth = 640, kLeastHeight = 400;
-// After the last input frames go on for so long: tooltips wait for the pointer to rest, and panels lay themselves out
-// from what they measured in the frame before.
-constexpr double kAfterInput = 0.45;
-constexpr int kAfterNews = 3;  // frames
 constexpr double kTick = 0.1;
 
 double soonest(double a, double b) { return a <= 0 ? b : b <= 0 ? a : std::min(a, b); }
@@ -107,6 +104,7 @@ class GlfwWindow final : public Host {
     ImGui::NewFrame();
     app->draw();
     ImGui::Render();
+    if (!picture.differs(ImGui::GetDrawData()) && !app->reads_pixels()) return;  // the screen shows it already
     clear_framebuffer(framebuffer_width, framebuffer_height, app->theme().background);
     ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
     app->after_render();
@@ -114,12 +112,16 @@ class GlfwWindow final : public Host {
   }
 
   void run(const WindowOptions& options) {
-    frame();
-    int drawn = 1;
+    int drawn = 0;
     double ticked = 0;
+    const auto draw = [&](double begun) {
+      frame();
+      pacer.drawn(begun);
+      ++drawn;
+    };
+    draw(glfwGetTime());
     glfwShowWindow(window);
-    int frames = kAfterNews;
-    double until = 0;
+    const auto wait = [&](double now) { return pacer.wait(now, app->wants_frame(), app->bench().status().busy); };
     while (!glfwWindowShouldClose(window)) {
       const double now = glfwGetTime();
       if (options.tick && now - ticked > kTick) {
@@ -127,28 +129,24 @@ class GlfwWindow final : public Host {
         if (!options.tick(*app, *this, drawn)) close();
       }
       const double change = options.tick ? soonest(app->next_change(), now + 1 + kTick) : app->next_change();
-      if (frames > 0 || now < until || app->wants_frame()) {
-        glfwPollEvents();
-      } else if (change > 0) {
-        glfwWaitEventsTimeout(std::clamp(change - 1 - now, 0.001, 3600.0));
-        if (const double due = app->next_change(); due > 0 && glfwGetTime() + 1 >= due) frames = std::max(frames, 1);
-      } else {
-        glfwWaitEvents();
-      }
-      if (ImGui::GetCurrentContext()->InputEventsQueue.Size > 0) until = glfwGetTime() + kAfterInput;
-      if (refresh) refresh = false, frames = kAfterNews;
-      if (woken.exchange(false) && app->take_news()) frames = kAfterNews;
-      if (frames > 0 || glfwGetTime() < until || app->wants_frame()) {
-        frame();
-        ++drawn;
-        frames = std::max(0, frames - 1);
-      }
+      const double seconds = std::min(wait(now), change > 0 ? change - 1 - now : FramePacer::kNever);
+      if (seconds <= 0) glfwPollEvents();
+      else if (seconds < FramePacer::kNever) glfwWaitEventsTimeout(std::clamp(seconds, 0.001, 3600.0));
+      else glfwWaitEvents();
+      const double woke = glfwGetTime();
+      if (ImGui::GetCurrentContext()->InputEventsQueue.Size > 0) pacer.input(woke);
+      if (const double due = app->next_change(); due > 0 && woke + 1 >= due) pacer.step();
+      if (refresh) refresh = false, picture.forget(), pacer.news();
+      if (woken.exchange(false) && app->take_news()) pacer.news();
+      if (wait(woke) <= 0) draw(woke);
     }
   }
 
   GLFWwindow* window = nullptr;
   std::unique_ptr<App> app;
   std::atomic<bool> woken{false};
+  FramePacer pacer;
+  Picture picture;
   bool initialised = false, context = false, platform = false, renderer = false, refresh = false;
 };
 

@@ -68,6 +68,31 @@ void LessonPane::open(FrameContext& context, const Lesson& lesson) {
   for (const Command& command : lesson.start) context.run(command);
 }
 
+template <class Make>
+const std::string& LessonPane::measured(const FrameContext& context, const Lesson& lesson, const std::string& key, const Make& make) {
+  const uint64_t revision = context.bench.revision();
+  if (measured_revision_ != revision || measured_lesson_ != lesson.id) measured_.clear();
+  measured_revision_ = revision, measured_lesson_ = lesson.id;
+  const auto [it, fresh] = measured_.try_emplace(key);
+  if (fresh)
+    it->second = make(MeasureContext{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id});
+  return it->second;
+}
+
+const std::string& LessonPane::filled(const FrameContext& context, const Lesson& lesson, const std::string& text) {
+  return measured(context, lesson, "text " + text, [&](const MeasureContext& measures) { return fill_measures(text, measures); });
+}
+
+const std::string& LessonPane::progress_text(const FrameContext& context, const Lesson& lesson, const Goal& goal) {
+  return measured(context, lesson, "goal " + goal.id, [&](const MeasureContext& measures) {
+    std::string value = "—", progress = goal.progress;
+    if (!goal.conditions.empty())
+      if (const std::optional<double> number = measure(goal.conditions.front().quantity, measures)) value = format_measure(*number);
+    if (const size_t place = progress.find("{}"); place != std::string::npos) progress.replace(place, 2, value);
+    return progress;
+  });
+}
+
 void LessonPane::draw(FrameContext& context) {
   const Theme& theme = context.theme;
   const Document& document = context.document();
@@ -82,7 +107,6 @@ void LessonPane::draw(FrameContext& context) {
     text_wrapped(theme.body, theme.dim, "There is no lesson for this stage yet.");
     ImGui::PopTextWrapPos();
   } else {
-    const MeasureContext measures{document, context.view(), context.model(), context.bench.embeddings().get(), lesson->id};
     ImGui::SetCursorScreenPos(origin);
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(theme.px(kSide), theme.px(18)));
     ImGui::BeginChild("text", {size.x, size.y - theme.px(kFooter)}, ImGuiChildFlags_AlwaysUseWindowPadding);
@@ -101,16 +125,16 @@ void LessonPane::draw(FrameContext& context) {
         open(context, *lesson);
       ImGui::Dummy({1, theme.px(2)});
     }
-    markdown_.draw(theme, fill_measures(lesson->text, measures));
+    markdown_.draw(theme, filled(context, *lesson, lesson->text));
     ImGui::Dummy({1, theme.px(4)});
-    draw_predictions(context, *lesson, measures);
+    draw_predictions(context, *lesson);
     draw_tries(context, *lesson);
-    draw_goals(context, *lesson, measures);
+    draw_goals(context, *lesson);
     if (!lesson->limits.empty()) {
       ImGui::Dummy({1, theme.px(4)});
       text_line(theme.small_bold, theme.dim, "What this does not show");
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(4));
-      markdown_.draw(theme, fill_measures(lesson->limits, measures), theme.dim);
+      markdown_.draw(theme, filled(context, *lesson, lesson->limits), theme.dim);
     }
     if (!lesson->sources.empty()) {
       ImGui::Dummy({1, theme.px(2)});
@@ -128,7 +152,7 @@ void LessonPane::draw(FrameContext& context) {
     context.run(cmd::ShowPanel{"lesson", false});
 }
 
-void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson, const MeasureContext& measures) {
+void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson) {
   const Theme& theme = context.theme;
   for (const Prediction& question : lesson.predictions) {
     ImGui::PushID(question.id.c_str());
@@ -168,7 +192,7 @@ void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson, c
       ImGui::SetCursorScreenPos({at.x + (right ? mark + theme.px(4) : 0), at.y});
       text_line(theme.bold, right ? theme.ok : theme.warn, right ? "As you said: " + expected : "Not so. It is: " + expected);
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(3));
-      markdown_.draw(theme, fill_measures(question.reveal, measures));
+      markdown_.draw(theme, filled(context, lesson, question.reveal));
     }
     ImGui::Dummy({1, theme.px(4)});
     ImGui::PopID();
@@ -201,7 +225,7 @@ void LessonPane::draw_tries(FrameContext& context, const Lesson& lesson) {
   }
 }
 
-void LessonPane::draw_goals(FrameContext& context, const Lesson& lesson, const MeasureContext& measures) {
+void LessonPane::draw_goals(FrameContext& context, const Lesson& lesson) {
   const Theme& theme = context.theme;
   if (lesson.goals.empty()) return;
   ImGui::Dummy({1, theme.px(8)});
@@ -220,14 +244,7 @@ void LessonPane::draw_goals(FrameContext& context, const Lesson& lesson, const M
     if (!done) draw->AddRect(min, max, theme.dim, theme.px(4), 0, theme.px(1.3f));
     ImGui::Indent(theme.px(25));
     std::string text = goal.text;
-    if (!done && !goal.progress.empty()) {
-      std::string value = "—";
-      if (!goal.conditions.empty())
-        if (const std::optional<double> measured = measure(goal.conditions.front().quantity, measures)) value = format_measure(*measured);
-      std::string progress = goal.progress;
-      if (const size_t place = progress.find("{}"); place != std::string::npos) progress.replace(place, 2, value);
-      text += " <dim>· " + progress + "</dim>";
-    }
+    if (!done && !goal.progress.empty()) text += " <dim>· " + progress_text(context, lesson, goal) + "</dim>";
     markdown_.draw(theme, text, done ? theme.dim : theme.text);
     ImGui::Unindent(theme.px(25));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,12 +33,21 @@ class LessonPane {
   void release() { markdown_.release(); }
 
  private:
-  void draw_predictions(FrameContext& context, const Lesson& lesson, const MeasureContext& measures);
+  void draw_predictions(FrameContext& context, const Lesson& lesson);
   void draw_tries(FrameContext& context, const Lesson& lesson);
-  void draw_goals(FrameContext& context, const Lesson& lesson, const MeasureContext& measures);
+  void draw_goals(FrameContext& context, const Lesson& lesson);
   void draw_footer(FrameContext& context, const Lesson& lesson, ImVec2 min, ImVec2 max);
 
+  // Text with its measures put in, and a goal's progress. Measured when the work has changed, not at each frame.
+  const std::string& filled(const FrameContext& context, const Lesson& lesson, const std::string& text);
+  const std::string& progress_text(const FrameContext& context, const Lesson& lesson, const Goal& goal);
+  template <class Make>
+  const std::string& measured(const FrameContext& context, const Lesson& lesson, const std::string& key, const Make& make);
+
   std::vector<Lesson> lessons_;
+  std::map<std::string, std::string> measured_;  // by what it is made of
+  std::string measured_lesson_;
+  uint64_t measured_revision_ = 0;
   Markdown markdown_;
   std::string scrolled_;  // the lesson whose top was shown
 };

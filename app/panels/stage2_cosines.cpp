@@ -100,9 +100,11 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   map.key = "cosines";
   map.version = mix_version(mix_version(context.view().id, static_cast<uint64_t>(matrix.layer + 1)), reinterpret_cast<uintptr_t>(&matrix));
   map.rows = map.columns = blocks.count;
-  map.value = [&](int row, int column) {
-    const auto [r, c] = blocks.greatest(row, column);
-    return blocks.at(r, c);
+  map.read_row = [&](int row, std::span<float> values) {
+    for (size_t column = 0; column < values.size(); ++column) {
+      const auto [r, c] = blocks.greatest(row, static_cast<int>(column));
+      values[column] = blocks.at(r, c);
+    }
   };
   map.map = &theme.probability_map;
   map.low = low, map.high = 1;

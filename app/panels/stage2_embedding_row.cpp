@@ -115,9 +115,11 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   map.version = mix_version(mix_version(hash_text({reinterpret_cast<const char*>(vector.values.data()), vector.values.size() * sizeof(float)}),
                                         static_cast<uint64_t>(vector.layer + 1)), static_cast<uint64_t>(columns));
   map.rows = rows, map.columns = columns;
-  map.value = [&, per_row = columns](int row, int column) {
-    const int index = row * per_row + column;
-    return index < width ? vector.values[static_cast<size_t>(index)] : std::nanf("");
+  map.read_row = [&](int row, std::span<float> values) {
+    const std::span<const float> rest = std::span<const float>(vector.values).subspan(static_cast<size_t>(row) * values.size());
+    const size_t count = std::min(values.size(), rest.size());
+    std::copy_n(rest.begin(), count, values.begin());
+    std::fill(values.begin() + static_cast<ptrdiff_t>(count), values.end(), std::nanf(""));
   };
   map.map = &theme.signed_map;
   map.low = -limit, map.high = limit;

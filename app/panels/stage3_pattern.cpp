@@ -110,6 +110,20 @@ Cell strongest(const HeadReader& reader, Range rows, Range columns) {
   return best;
 }
 
+// The greatest weights of a row of pixels; NaN where all that a pixel stands for is masked.
+void read_weights(const HeadReader& reader, Range queries, std::span<const Range> columns, std::span<float> values) {
+  std::fill(values.begin(), values.end(), std::nanf(""));
+  for (int query = queries.begin; query < queries.end; ++query) {
+    const std::span<const float> weights = reader.weights(query);
+    for (size_t pixel = 0; pixel < values.size(); ++pixel) {
+      const auto begin = static_cast<size_t>(columns[pixel].begin), end = static_cast<size_t>(columns[pixel].end);
+      if (begin >= weights.size()) break;
+      for (const float weight : weights.subspan(begin, std::min(end, weights.size()) - begin))
+        if (!(values[pixel] >= weight)) values[pixel] = weight;
+    }
+  }
+}
+
 uint64_t figure_version(const FrameContext& context, HeadChoice head, const Zoom& zoom) {
   uint64_t hash = context.view().id;
   for (const int part : {head.layer, head.head, zoom.row, zoom.column, zoom.span})
@@ -359,10 +373,10 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   heatmap.key = "attention pattern";
   heatmap.version = figure_version(context, reader.head(), zoom);
   heatmap.rows = heatmap.columns = layout.pixels;
-  heatmap.value = [&](int row, int column) {
-    if (!layout.pooled) return reader.weight(zoom.row + row, zoom.column + column);
-    const Cell cell = strongest(reader, pixel_range(layout, zoom.row, zoom.span, row), pixel_range(layout, zoom.column, zoom.span, column));
-    return reader.weight(cell.query, cell.key);
+  std::vector<Range> columns;
+  for (int pixel = 0; pixel < layout.pixels; ++pixel) columns.push_back(pixel_range(layout, zoom.column, zoom.span, pixel));
+  heatmap.read_row = [&](int row, std::span<float> values) {
+    read_weights(reader, pixel_range(layout, zoom.row, zoom.span, row), columns, values);
   };
   heatmap.map = &theme.attention_map;
   heatmap.logarithmic = context.document().log_map;

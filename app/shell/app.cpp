@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <utility>
 
 #include "app/shell/png.h"
 #include "app/widgets/token_text.h"
@@ -72,7 +73,7 @@ void App::update_theme() {
 void App::prepare(double now, float monitor_scale) {
   now_ = now;
   monitor_scale_ = monitor_scale;
-  (void)take_news();
+  news_ = take_news();
   check_goals();
   update_theme();
   if (options_.autosave) {
@@ -87,7 +88,7 @@ void App::prepare(double now, float monitor_scale) {
 
 bool App::take_news() {
   update_needs();
-  bool changed = false;
+  bool changed = std::exchange(news_, false);
   while (bench_.pump()) changed = true;
   const std::shared_ptr<const Model> model = bench_.model();
   const std::string title = model ? "Glassbox: " + model->name() : "Glassbox";
@@ -120,6 +121,8 @@ void App::update_needs() {
 }
 
 void App::check_goals() {
+  if (goals_checked_ == bench_.revision()) return;
+  goals_checked_ = bench_.revision();
   if (const Lesson* lesson = lessons_.shown(document()); lesson && lesson_open())
     for (const std::string& goal : newly_reached(*lesson, bench_)) run(cmd::ReachGoal{lesson->id, goal});
 }
@@ -165,6 +168,9 @@ void App::draw() {
   palette_.draw(theme_, actions_, origin, {origin.x + size.x, origin.y + size.y});
   dialogs_.draw(theme_, origin, {origin.x + size.x, origin.y + size.y});
   draw_about();
+  // What this frame's input has asked for is computed while the frame goes to the screen.
+  update_needs();
+  bench_.ask();
   frame_seconds_ = wall_seconds() - begun;
 }
 
@@ -204,7 +210,11 @@ void App::draw_lesson(ImVec2 min, ImVec2 size) {
 }
 
 bool App::wants_frame() const {
-  return motion_.moving() || capture_.has_value() || dragging_ || ImGui::GetIO().MouseDown[0];
+  if (motion_.moving() || capture_.has_value() || dragging_ || ImGui::GetIO().MouseDown[0]) return true;
+  // A key that is held repeats.
+  for (int key = ImGuiKey_NamedKey_BEGIN; key < ImGuiKey_GamepadStart; ++key)
+    if (ImGui::IsKeyDown(static_cast<ImGuiKey>(key))) return true;
+  return false;
 }
 
 double App::next_change() const {

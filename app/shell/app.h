@@ -54,6 +54,7 @@ class App final : public ShellServices {
   bool take_news();
   // False when the next frame would be the same as this one.
   bool wants_frame() const;
+  bool reads_pixels() const { return capture_.has_value(); }  // after_render() may look at the picture
   // When something changes by itself (a saying goes, the document is to be saved); 0: never.
   double next_change() const;
   // Nothing is being computed, loaded or moved.
@@ -131,12 +132,14 @@ class App final : public ShellServices {
   bool about_ = false, about_opening_ = false, layout_stale_ = true, dragging_ = false;
   bool lesson_over_ = false;           // the lesson lies over the panels: there is no room beside them
   bool lesson_was_open_ = true;
+  bool news_ = false;                  // taken by prepare(), not told by take_news() yet
   bool narrow_ = false;                // the centre has the panels one above the other
   std::string layout_name_;            // layout_key() of the layout that stands now
   std::string layout_text_;            // the saved layout that stands now
   ImVec2 layout_size_{0, 0};
   Layout layout_built_;                // as it was read back after it was built
   std::string status_detail_;          // which part of the status bar is explained
+  uint64_t goals_checked_ = 0;         // the workbench's revision then
   double loading_since_ = 0, busy_since_ = 0;
   std::string title_;                  // of the window
   std::string document_path_;          // of the file that was opened or saved

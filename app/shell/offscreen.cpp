@@ -68,9 +68,12 @@ void Offscreen::frame() {
   ImGui::NewFrame();
   app_->draw();
   ImGui::Render();
+  if (before_render) before_render();
   gl_->bind();
-  clear_framebuffer(gl_->width(), gl_->height(), app_->theme().background);
-  render(ImGui::GetDrawData());
+  if (picture_.differs(ImGui::GetDrawData())) {
+    clear_framebuffer(gl_->width(), gl_->height(), app_->theme().background);
+    render(ImGui::GetDrawData());
+  }
   if (before_swap) before_swap();
   app_->after_render();
   if (after_swap) after_swap();

@@ -19,10 +19,12 @@ class Offscreen final : public Host {
   // One frame of 1/60 s of the program's clock. `real_time`: of the wall's clock instead.
   void frame();
   void use_real_time() { real_time_ = true; }
+  void forget_picture() { picture_.forget(); }  // the next frame is drawn even if it is the same
   // Frames until the workbench and the picture have settled. False after the time limit.
   bool settle(double seconds);
-  // Called between drawing a frame and showing it, for the test engine.
-  std::function<void()> before_swap, after_swap;
+  // Called between building a frame and handing it to OpenGL, for benchmarks; and before and after showing it, for the
+  // test engine.
+  std::function<void()> before_render, before_swap, after_swap;
   bool closed() const { return closed_; }
   OffscreenContext& gl() { return *gl_; }
 
@@ -34,6 +36,7 @@ class Offscreen final : public Host {
   Offscreen() = default;
   std::unique_ptr<OffscreenContext> gl_;
   std::unique_ptr<App> app_;
+  Picture picture_;
   double now_ = 1;  // seconds; not 0, which stands for never
   bool real_time_ = false, closed_ = false, renderer_ = false;
 };

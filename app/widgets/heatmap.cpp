@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "app/widgets/numbers.h"
 #include "app/widgets/token_text.h"
@@ -44,11 +45,13 @@ HeatmapHit draw_heatmap(const Theme& theme, TextureCache& textures, const Heatma
   if (map.rows < 1 || map.columns < 1 || size.x < 1 || size.y < 1) return hit;
   ImDrawList* draw = ImGui::GetWindowDrawList();
   const ImVec2 max(min.x + size.x, min.y + size.y);
+  std::vector<float> values(static_cast<size_t>(map.columns));  // of one row
   const ImTextureRef texture = textures.get(map.key, full_version(map), map.columns, map.rows, [&](std::span<ImU32> pixels) {
-    for (int r = 0; r < map.rows; ++r)
-      for (int c = 0; c < map.columns; ++c)
-        pixels[static_cast<size_t>(r) * static_cast<size_t>(map.columns) + static_cast<size_t>(c)] =
-            map.map->at(place(map, map.value(r, c)));
+    ImU32* pixel = pixels.data();
+    for (int r = 0; r < map.rows; ++r) {
+      map.read_row(r, values);
+      for (const float value : values) *pixel++ = map.map->at(place(map, value));
+    }
   });
   TextureCache::draw_nearest(draw, texture, min, max);
 
@@ -63,8 +66,9 @@ HeatmapHit draw_heatmap(const Theme& theme, TextureCache& textures, const Heatma
   }
   if (map.numbers && width >= theme.px(22) && height >= theme.px(14)) {
     for (int r = 0; r < map.rows; ++r) {
+      map.read_row(r, values);
       for (int c = 0; c < map.columns; ++c) {
-        const float value = map.value(r, c);
+        const float value = values[static_cast<size_t>(c)];
         if (!(value >= map.numbers_from)) continue;
         const std::string text = map.number_text ? map.number_text(value) : short_number(value);
         const ImVec2 extent = text_size(theme.mono_small, text);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,8 @@ struct Heatmap {
   std::string_view key;        // unique in the program; the texture's name
   uint64_t version = 0;        // changes when the data changes (the theme's part is added here)
   int rows = 0, columns = 0;
-  // The value of a cell; NaN leaves it empty (masked).
-  std::function<float(int row, int column)> value;
+  // Writes the values of a row, from left to right; NaN leaves a cell empty (masked).
+  std::function<void(int row, std::span<float> values)> read_row;
   const ColourMap* map = nullptr;
   float low = 0, high = 1;     // t = (value − low) / (high − low)
   bool logarithmic = false;    // t by the logarithm between low > 0 and high
