@@ -23,28 +23,14 @@ int report(const Error& error) {
   return exit_code(error.kind);
 }
 
-void add_window_options(CLI::App& app, Options& options, WindowChoices& choices) {
-  add_engine_options(app, options);
-  app.add_option_function<std::string>(
-         "-p,--prompt", [&options](const std::string& text) { options.prompt = text; },
-         "the text to begin with; - reads standard input to its end")
-      ->type_name("TEXT");
-  app.add_option_function<int>(
-         "--stage", [&choices](int stage) { choices.stage = stage; }, "the stage to begin with, 1 to 8")
-      ->check(CLI::Range(1, kStages))
-      ->type_name("N");
-  app.add_option_function<std::string>(
-         "--theme", [&choices](const std::string& theme) { choices.theme = theme; }, "dark or light")
-      ->check(CLI::IsMember({"dark", "light"}))
-      ->type_name("NAME");
-  app.add_option_function<float>(
-         "--scale", [&choices](float scale) { choices.scale = scale; }, "size of everything, 0.8 to 2.5")
-      ->check(CLI::Range(kMinScale, kMaxScale))
-      ->type_name("X");
-  app.add_option_function<std::string>(
-         "--open", [&options](const std::string& path) { options.document = path; }, "a saved document to open")
-      ->type_name("FILE");
-  app.add_flag("--fresh", options.fresh, "do not begin where the last session ended");
+void add_window_options(OptionList& list, Options& options, WindowChoices& choices) {
+  add_engine_options(list, options);
+  list.text({"-p,--prompt", "TEXT", "the text to begin with; - reads standard input to its end"}, options.prompt);
+  list.integer({"--stage", "N", "the stage to begin with, 1 to 8"}, choices.stage, {1, kStages});
+  list.choice({"--theme", "NAME", "dark or light"}, choices.theme, {"dark", "light"});
+  list.number({"--scale", "X", "size of everything, 0.8 to 2.5"}, choices.scale, {kMinScale, kMaxScale});
+  list.text({"--open", "FILE", "a saved document to open"}, options.document);
+  list.flag("--fresh", "do not begin where the last session ended", options.fresh);
 }
 
 Result<int> open_window(const Options& options, const WindowChoices& choices) {
@@ -132,8 +118,12 @@ int run_cli(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 usage, 3 bad file, 130 cancelled.\n"
       "Environment: GLASSBOX_MODEL (the model without -m), GLASSBOX_CPU (portable, avx2, avx512), NO_COLOR.");
-  add_window_options(app, options, choices);
-  for (const Verb& verb : all_verbs()) verb.add_options(*app.add_subcommand(verb.name, verb.help), options);
+  OptionList window_options(app);
+  add_window_options(window_options, options, choices);
+  for (const Verb& verb : all_verbs()) {
+    OptionList verb_options(*app.add_subcommand(verb.name, verb.help));
+    verb.add_options(verb_options, options);
+  }
 
   if (const std::optional<Error> wrong = find_wrong_verb(argc, argv)) return report(*wrong);
   try {

@@ -1,7 +1,5 @@
 #include "app/cli/options.h"
 
-#include <CLI/CLI.hpp>
-
 namespace glassbox {
 namespace {
 
@@ -40,79 +38,55 @@ Result<std::vector<Edit>> edits_of(const Options& options, const ModelConfig& co
   return edits;
 }
 
-void add_model_options(CLI::App& verb, Options& options) {
-  verb.add_option_function<std::string>(
-          "-m,--model", [&options](const std::string& path) { options.model = path; },
-          "model file (GGUF); else $GLASSBOX_MODEL, else the default model")
-      ->type_name("FILE");
+void add_model_options(OptionList& list, Options& options) {
+  list.text({"-m,--model", "FILE", "model file (GGUF); else $GLASSBOX_MODEL, else the default model"}, options.model);
 }
 
-void add_engine_options(CLI::App& verb, Options& options) {
-  add_model_options(verb, options);
-  verb.add_option("-t,--threads", options.threads, "threads; one a physical core unless given")
-      ->check(CLI::Range(1, kMaxThreads))
-      ->type_name("N");
-  verb.add_option("--precision", options.precision,
-                  "exact: fp32 on dequantised weights; fast (the default): quantised dot products")
-      ->check(CLI::IsMember({"exact", "fast"}))
-      ->type_name("NAME");
-  verb.add_option("--device", options.device, "where to compute: cpu")->type_name("NAME");
+void add_engine_options(OptionList& list, Options& options) {
+  add_model_options(list, options);
+  list.integer({"-t,--threads", "N", "threads; one a physical core unless given"}, options.threads, {1, kMaxThreads});
+  list.choice({"--precision", "NAME", "exact: fp32 on dequantised weights; fast (the default): quantised dot products"},
+              options.precision, {"exact", "fast"});
+  list.text({"--device", "NAME", "where to compute: cpu"}, options.device);
 }
 
-void add_text_options(CLI::App& verb, Options& options) {
-  CLI::Option* prompt = verb.add_option_function<std::string>(
-      "-p,--prompt", [&options](const std::string& text) { options.prompt = text; },
-      "the text; - reads standard input to its end");
-  CLI::Option* file = verb.add_option_function<std::string>(
-      "--file", [&options](const std::string& path) { options.file = path; },
-      "read the text from a file, byte by byte");
-  CLI::Option* ids = verb.add_option_function<std::string>(
-      "--ids", [&options](const std::string& list) { options.ids = list; },
-      "token ids instead of text, with commas between them");
-  prompt->type_name("TEXT")->excludes(file)->excludes(ids);
-  file->type_name("FILE")->excludes(ids);
-  ids->type_name("LIST");
-  verb.add_flag("--literal", options.literal, "take special tokens in the text as plain text");
-  verb.add_flag("--chat", options.chat, "wrap the text in the model's chat template")->excludes(ids);
+void add_text_options(OptionList& list, Options& options) {
+  list.text({"-p,--prompt", "TEXT", "the text; - reads standard input to its end"}, options.prompt);
+  list.text({"--file", "FILE", "read the text from a file, byte by byte"}, options.file);
+  list.text({"--ids", "LIST", "token ids instead of text, with commas between them"}, options.ids);
+  list.exclude("--prompt", "--file");
+  list.exclude("--prompt", "--ids");
+  list.exclude("--file", "--ids");
+  list.flag("--literal", "take special tokens in the text as plain text", options.literal);
+  list.flag("--chat", "wrap the text in the model's chat template", options.chat);
+  list.exclude("--chat", "--ids");
 }
 
-void add_sampler_options(CLI::App& verb, Options& options) {
+void add_sampler_options(OptionList& list, Options& options) {
   SamplerSettings& sampler = options.sampler;
-  verb.add_option("-s,--seed", options.seed, "the draws are a function of seed and position (42)")
-      ->check(CLI::Range(uint64_t{0}, kMaxSeed))
-      ->type_name("N");
-  verb.add_option("--temp", sampler.temperature, "temperature, 0 to 100; 0 is greedy (1)")->type_name("X");
-  verb.add_option("--top-k", sampler.top_k, "keep the first K candidates; 0 is off (0)")->type_name("K");
-  verb.add_option("--top-p", sampler.top_p, "keep the shortest head with probability P, (0, 1]; 1 is off (1)")
-      ->type_name("P");
-  verb.add_option("--min-p", sampler.min_p, "keep what has P times the first one's probability, [0, 1); 0 is off (0)")
-      ->type_name("P");
-  verb.add_option("--repeat-penalty", sampler.repetition_penalty,
-                  "divides logits of tokens seen, (0, 100]; 1 is off (1)")
-      ->type_name("X");
-  verb.add_option("--presence-penalty", sampler.presence_penalty, "subtracted once from tokens seen, -100 to 100 (0)")
-      ->type_name("X");
-  verb.add_option("--frequency-penalty", sampler.frequency_penalty, "subtracted once an occurrence, -100 to 100 (0)")
-      ->type_name("X");
-  verb.add_option("--penalty-window", sampler.penalty_window, "how many of the last tokens count; -1 is all (64)")
-      ->type_name("N");
-  verb.add_option("--order", options.order, "of the stages (temperature,top_k,top_p,min_p)")
-      ->delimiter(',')
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("LIST");
+  list.integer({"-s,--seed", "N", "the draws are a function of seed and position (42)"}, options.seed, {0, kMaxSeed});
+  list.number({"--temp", "X", "temperature, 0 to 100; 0 is greedy (1)"}, sampler.temperature);
+  list.integer({"--top-k", "K", "keep the first K candidates; 0 is off (0)"}, sampler.top_k);
+  list.number({"--top-p", "P", "keep the shortest head with probability P, (0, 1]; 1 is off (1)"}, sampler.top_p);
+  list.number({"--min-p", "P", "keep what has P times the first one's probability, [0, 1); 0 is off (0)"},
+              sampler.min_p);
+  list.number({"--repeat-penalty", "X", "divides logits of tokens seen, (0, 100]; 1 is off (1)"},
+              sampler.repetition_penalty);
+  list.number({"--presence-penalty", "X", "subtracted once from tokens seen, -100 to 100 (0)"},
+              sampler.presence_penalty);
+  list.number({"--frequency-penalty", "X", "subtracted once an occurrence, -100 to 100 (0)"},
+              sampler.frequency_penalty);
+  list.integer({"--penalty-window", "N", "how many of the last tokens count; -1 is all (64)"}, sampler.penalty_window);
+  list.texts({"--order", "LIST", "of the stages (temperature,top_k,top_p,min_p)"}, options.order, ',');
 }
 
-void add_edit_option(CLI::App& verb, Options& options) {
-  verb.add_option("--edit", options.edits,
-                  "change the forward pass, e.g. zero:attn_z:L14:H3; repeatable; `help` explains")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("SPEC");
+void add_edit_option(OptionList& list, Options& options) {
+  list.texts({"--edit", "SPEC", "change the forward pass, e.g. zero:attn_z:L14:H3; repeatable; `help` explains"},
+             options.edits);
 }
 
-void add_json_option(CLI::App& verb, Options& options) {
-  verb.add_flag("--json", options.json, "print one JSON document");
+void add_json_option(OptionList& list, Options& options) {
+  list.flag("--json", "print one JSON document", options.json);
 }
 
 }  // namespace glassbox

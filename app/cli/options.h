@@ -6,15 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/option_list.h"
 #include "core/base/result.h"
 #include "core/probe/edits.h"
 #include "core/run/document.h"
 #include "core/run/sampler.h"
 #include "kernels/ops.h"
-
-namespace CLI {
-class App;
-}
 
 namespace glassbox {
 
@@ -65,7 +62,7 @@ struct Options {
   bool fresh = false;                        // window
 };
 
-// The option's value where CLI11 has read text.
+// The option's value where the command line has read text.
 inline Precision precision_of(const Options& options) {
   return options.precision == "exact" ? Precision::exact : Precision::fast;
 }
@@ -74,12 +71,12 @@ Result<SamplerSettings> sampler_of(const Options& options);
 // Errors (usage): an edit that cannot be read or that the model does not have.
 Result<std::vector<Edit>> edits_of(const Options& options, const ModelConfig& config);
 
-// Groups of options that verbs share. Each adds them to `verb`; values go into `options`, which must outlive it.
-void add_model_options(CLI::App& verb, Options& options);   // -m
-void add_engine_options(CLI::App& verb, Options& options);  // -m -t --precision --device
-void add_text_options(CLI::App& verb, Options& options);    // -p --file --ids --literal --chat
-void add_sampler_options(CLI::App& verb, Options& options);
-void add_edit_option(CLI::App& verb, Options& options);
-void add_json_option(CLI::App& verb, Options& options);
+// Groups of options that verbs share. Each adds them to `list`; values go into `options`, which must outlive it.
+void add_model_options(OptionList& list, Options& options);   // -m
+void add_engine_options(OptionList& list, Options& options);  // -m -t --precision --device
+void add_text_options(OptionList& list, Options& options);    // -p --file --ids --literal --chat
+void add_sampler_options(OptionList& list, Options& options);
+void add_edit_option(OptionList& list, Options& options);
+void add_json_option(OptionList& list, Options& options);
 
 }  // namespace glassbox

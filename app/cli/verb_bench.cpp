@@ -1,5 +1,4 @@
 // glassbox bench: how fast this machine reads and writes tokens with this model.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "app/cli/process.h"
@@ -12,19 +11,12 @@ namespace {
 
 constexpr int kDefaultDecode = 64;
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  verb.add_option("--prompt-tokens", options.prompt_tokens, "length of the prompt (512)")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
-  verb.add_option_function<int>(
-          "-n,--tokens", [&options](int count) { options.count = count; }, "tokens to write after it (64)")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
-  verb.add_option("--repeat", options.repeat, "how often; medians are printed (3)")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N");
-  add_json_option(verb, options);
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  list.integer({"--prompt-tokens", "N", "length of the prompt (512)"}, options.prompt_tokens, {1, 1 << 30});
+  list.integer({"-n,--tokens", "N", "tokens to write after it (64)"}, options.count, {1, 1 << 30});
+  list.integer({"--repeat", "N", "how often; medians are printed (3)"}, options.repeat, {1, 1000});
+  add_json_option(list, options);
 }
 
 double median(std::vector<double> values) {

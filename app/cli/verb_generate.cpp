@@ -1,5 +1,4 @@
 // glassbox generate: continues the text, token by token.
-#include <CLI/CLI.hpp>
 #include <chrono>
 
 #include "app/cli/process.h"
@@ -15,17 +14,16 @@ namespace {
 
 constexpr int kMaxTokens = 10'000'000;  // beyond any context
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  verb.add_option("-n,--tokens", options.tokens, "how many tokens; -1: until the text or the context ends (64)")
-      ->check(CLI::Range(-1, kMaxTokens))
-      ->type_name("N");
-  add_sampler_options(verb, options);
-  verb.add_flag("--ignore-eos", options.ignore_eos, "go on after a token that ends the text");
-  add_edit_option(verb, options);
-  add_json_option(verb, options);
-  verb.footer(
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  list.integer({"-n,--tokens", "N", "how many tokens; -1: until the text or the context ends (64)"}, options.tokens,
+               {-1, kMaxTokens});
+  add_sampler_options(list, options);
+  list.flag("--ignore-eos", "go on after a token that ends the text", options.ignore_eos);
+  add_edit_option(list, options);
+  add_json_option(list, options);
+  list.footer(
       "JSON: prompt_ids, ids, text, finish (end, length, context), timing, logits_hash. The hash goes over the logits "
       "of all\n"
       "steps: equal hashes stand for equal bits.");

@@ -1,5 +1,4 @@
 // glassbox info: what the model file and the program are.
-#include <CLI/CLI.hpp>
 #include <map>
 
 #include "app/cli/verbs.h"
@@ -9,9 +8,9 @@
 namespace glassbox {
 namespace {
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_json_option(verb, options);
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_json_option(list, options);
 }
 
 nlohmann::json layer_json(const LayerConfig& layer) {

@@ -1,5 +1,4 @@
 // glassbox inspect: what flows through the model at one tap, with or without edits.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -19,25 +18,17 @@ constexpr size_t kShownRows = 40;
 // program.
 constexpr int64_t kMaxValues = int64_t{1} << 26;
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  verb.add_option_function<std::string>(
-          "--tap", [&options](const std::string& name) { options.tap = name; },
-          "what to see, by our name or TransformerLens's; `list` prints all")
-      ->type_name("NAME");
-  const auto number = [&](const char* name, std::optional<int>& value, const char* help) {
-    verb.add_option_function<int>(
-            name, [&value](int given) { value = given; }, help)
-        ->type_name("N");
-  };
-  number("--layer", options.layer, "the layer, from 0");
-  number("--head", options.head, "one head; all without it");
-  number("--pos", options.position, "one position, from 0, or -1 for the last; all without it");
-  verb.add_flag("--heads", options.heads, "instead of a tap: the measured scores and badges of all heads");
-  add_edit_option(verb, options);
-  add_json_option(verb, options);
-  verb.footer(
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  list.text({"--tap", "NAME", "what to see, by our name or TransformerLens's; `list` prints all"}, options.tap);
+  list.integer({"--layer", "N", "the layer, from 0"}, options.layer);
+  list.integer({"--head", "N", "one head; all without it"}, options.head);
+  list.integer({"--pos", "N", "one position, from 0, or -1 for the last; all without it"}, options.position);
+  list.flag("--heads", "instead of a tap: the measured scores and badges of all heads", options.heads);
+  add_edit_option(list, options);
+  add_json_option(list, options);
+  list.footer(
       "JSON: tap, layer, head, position, axes, shape, data, logits_hash. Values are f32, written so that they read "
       "back as\n"
       "themselves. JSON has no infinity: the scores of masked keys are -inf and printed as null.");

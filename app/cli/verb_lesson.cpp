@@ -1,5 +1,4 @@
 // glassbox lesson: the list of lessons, the text of one, and its solution run without a window.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "app/cli/process.h"
@@ -11,13 +10,11 @@
 namespace glassbox {
 namespace {
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  verb.add_option_function<std::string>(
-          "id", [&options](const std::string& id) { options.lesson = id; }, "a lesson; without it all are listed")
-      ->type_name("ID");
-  verb.add_flag("--solve", options.solve, "run the solution: each goal before and after its commands");
-  add_json_option(verb, options);
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  list.text({"id", "ID", "a lesson; without it all are listed"}, options.lesson);
+  list.flag("--solve", "run the solution: each goal before and after its commands", options.solve);
+  add_json_option(list, options);
 }
 
 nlohmann::json goals_json(const Lesson& lesson) {

@@ -1,5 +1,4 @@
 // glassbox logprobs: how probable the model finds each token of the text, and the perplexity.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -10,11 +9,11 @@
 namespace glassbox {
 namespace {
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  add_json_option(verb, options);
-  verb.footer("JSON: tokens[] {id, text, logprob} (natural logarithm; the first token has none), perplexity, scored.");
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  add_json_option(list, options);
+  list.footer("JSON: tokens[] {id, text, logprob} (natural logarithm; the first token has none), perplexity, scored.");
 }
 
 // ln softmax(logits)[token], in fp64.

@@ -1,5 +1,4 @@
 // glassbox look: what the window shows first, in a terminal: the tokens, the next token, one attention map.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -37,24 +36,16 @@ constexpr Palette kLight = {{0xC3E2FF, 0xF4DAB6, 0xC2E9CE, 0xFFD0CF, 0xE6D5FC, 0
                             0xF3F4F6,
                             {0xFFFFFF, 0x8E55C8, 0x2C0A4A}};
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  const auto number = [&](const char* name, std::optional<int>& value, const char* help) {
-    verb.add_option_function<int>(
-            name, [&value](int given) { value = given; }, help)
-        ->type_name("N");
-  };
-  number("--layer", options.layer, "of the attention map (24, as far as the model has it)");
-  number("--head", options.head, "of the attention map (4, as far as the model has it)");
-  add_sampler_options(verb, options);
-  add_edit_option(verb, options);
-  verb.add_option("--theme", options.theme, "for a dark or a light terminal (dark)")
-      ->check(CLI::IsMember({"dark", "light"}))
-      ->type_name("NAME");
-  verb.add_option("--color", options.colour, "auto: in a terminal, unless NO_COLOR is set (auto)")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->type_name("WHEN");
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  list.integer({"--layer", "N", "of the attention map (24, as far as the model has it)"}, options.layer);
+  list.integer({"--head", "N", "of the attention map (4, as far as the model has it)"}, options.head);
+  add_sampler_options(list, options);
+  add_edit_option(list, options);
+  list.choice({"--theme", "NAME", "for a dark or a light terminal (dark)"}, options.theme, {"dark", "light"});
+  list.choice({"--color", "WHEN", "auto: in a terminal, unless NO_COLOR is set (auto)"}, options.colour,
+              {"auto", "always", "never"});
 }
 
 bool wants_colour(const Options& options) {

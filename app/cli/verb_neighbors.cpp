@@ -1,6 +1,5 @@
 // glassbox neighbors: which tokens lie near a token in the embedding table; with a text, how near its tokens are to
 // each other.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "app/cli/terminal.h"
@@ -15,28 +14,20 @@ namespace {
 
 constexpr int kDefaultCount = 10;
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  CLI::Option* token = verb.add_option_function<std::string>(
-      "--token", [&options](const std::string& text) { options.token = text; },
-      "the token by its text, with its space: \" king\"");
-  CLI::Option* id = verb.add_option_function<int>(
-      "--id", [&options](int given) { options.id = given; }, "the token by its id");
-  token->type_name("TEXT")->excludes(id);
-  id->type_name("N");
-  verb.add_option_function<int>(
-          "-k,--count", [&options](int count) { options.count = count; }, "how many neighbours by each measure (10)")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
-  add_text_options(verb, options);
-  verb.add_option_function<int>(
-          "--layer", [&options](int layer) { options.layer = layer; },
-          "with a text: the cosines between its positions after this layer; -1, and without it: of "
-          "the embeddings")
-      ->type_name("N");
-  add_edit_option(verb, options);
-  add_json_option(verb, options);
-  verb.footer(
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  list.text({"--token", "TEXT", "the token by its text, with its space: \" king\""}, options.token);
+  list.integer({"--id", "N", "the token by its id"}, options.id);
+  list.exclude("--token", "--id");
+  list.integer({"-k,--count", "N", "how many neighbours by each measure (10)"}, options.count, {1, 1 << 30});
+  add_text_options(list, options);
+  list.integer({"--layer", "N",
+                "with a text: the cosines between its positions after this layer; -1, and without it: of "
+                "the embeddings"},
+               options.layer);
+  add_edit_option(list, options);
+  add_json_option(list, options);
+  list.footer(
       "JSON of a token: token, norm, cosine[], dot[], euclid[], each {id, text, cosine, dot, distance}.\n"
       "JSON of a text: layer, axes, shape, cosine, dot, norms, prompt_ids.");
 }

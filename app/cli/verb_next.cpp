@@ -1,5 +1,4 @@
 // glassbox next: the sampler chain on the next token, every candidate at every stage.
-#include <CLI/CLI.hpp>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -19,22 +18,17 @@ constexpr int kShownCandidates = 20;  // as text; JSON has all of them
 constexpr size_t kMaxLogitsBytes = size_t{4}
                                    << 20;  // a million tokens; each candidate is a kilobyte of JSON while it is made
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  verb.add_option_function<std::string>(
-          "--logits", [&options](const std::string& path) { options.logits = path; },
-          "run the chain on this recorded vector (little-endian f32) instead of a model")
-      ->type_name("FILE");
-  verb.add_option_function<int>(
-          "-k,--count", [&options](int count) { options.count = count; },
-          "how many candidates to print, 0: all (20 as text, all with --json)")
-      ->check(CLI::Range(0, 1 << 30))
-      ->type_name("N");
-  add_sampler_options(verb, options);
-  add_edit_option(verb, options);
-  add_json_option(verb, options);
-  verb.footer(
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  list.text({"--logits", "FILE", "run the chain on this recorded vector (little-endian f32) instead of a model"},
+            options.logits);
+  list.integer({"-k,--count", "N", "how many candidates to print, 0: all (20 as text, all with --json)"}, options.count,
+               {0, 1 << 30});
+  add_sampler_options(list, options);
+  add_edit_option(list, options);
+  add_json_option(list, options);
+  list.footer(
       "JSON: candidates[] {id, text, logit, penalised, prob_model, prob_heated, prob, cut_by}, stages[] {kind, "
       "params,\n"
       "active, kept, mass, entropy_bits}, entropy_bits, vocab, u, drawn, prompt_ids, logits_hash; with --edit also\n"

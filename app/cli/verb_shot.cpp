@@ -1,5 +1,4 @@
 // glassbox shot: a picture of a stage of the window, drawn off screen.
-#include <CLI/CLI.hpp>
 #include <charconv>
 
 #include "app/cli/drawing.h"
@@ -8,42 +7,26 @@
 namespace glassbox {
 namespace {
 
-void add_options(CLI::App& verb, Options& options) {
-  add_engine_options(verb, options);
-  add_text_options(verb, options);
-  verb.add_option("--stage", options.stage, "1 to 8 (3)")->check(CLI::Range(1, kStages))->type_name("N");
-  verb.add_option_function<std::string>(
-          "-o,--out", [&options](const std::string& path) { options.out = path; }, "the picture, a PNG file")
-      ->type_name("FILE");
-  verb.add_option("--theme", options.theme, "dark or light (dark)")
-      ->check(CLI::IsMember({"dark", "light"}))
-      ->type_name("NAME");
-  verb.add_option("--scale", options.scale, "0.8 to 2.5 (1)")->check(CLI::Range(kMinScale, kMaxScale))->type_name("X");
-  verb.add_option("--size", options.size, "in pixels (1600x1000)")->type_name("WxH");
-  const auto number = [&](const char* name, std::optional<int>& value, const char* help) {
-    verb.add_option_function<int>(
-            name, [&value](int given) { value = given; }, help)
-        ->type_name("N");
-  };
-  number("--layer", options.layer, "the chosen layer");
-  number("--head", options.head, "the chosen head");
-  number("--pos", options.position, "the selected token; -1 is the last");
-  number("-n,--tokens", options.count, "tokens to generate before the picture is taken (0)");
-  verb.add_option_function<std::string>(
-          "--lesson", [&options](const std::string& id) { options.lesson = id; },
-          "the lesson to begin, whatever its stage; `none` closes the pane")
-      ->type_name("ID");
-  verb.add_option("--command", options.commands, "a command of the Document as JSON, after all else; repeatable")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("JSON");
-  verb.add_option("--pointer", options.pointer, "where the mouse stands, in shares of the picture: 0.4,0.6")
-      ->type_name("X,Y");
-  verb.add_flag("--palette", options.palette, "with the command palette open");
-  verb.add_flag("--about", options.about, "with the About box open");
-  add_sampler_options(verb, options);
-  add_edit_option(verb, options);
-  add_json_option(verb, options);
+void add_options(OptionList& list, Options& options) {
+  add_engine_options(list, options);
+  add_text_options(list, options);
+  list.integer({"--stage", "N", "1 to 8 (3)"}, options.stage, {1, kStages});
+  list.text({"-o,--out", "FILE", "the picture, a PNG file"}, options.out);
+  list.choice({"--theme", "NAME", "dark or light (dark)"}, options.theme, {"dark", "light"});
+  list.number({"--scale", "X", "0.8 to 2.5 (1)"}, options.scale, {kMinScale, kMaxScale});
+  list.text({"--size", "WxH", "in pixels (1600x1000)"}, options.size);
+  list.integer({"--layer", "N", "the chosen layer"}, options.layer);
+  list.integer({"--head", "N", "the chosen head"}, options.head);
+  list.integer({"--pos", "N", "the selected token; -1 is the last"}, options.position);
+  list.integer({"-n,--tokens", "N", "tokens to generate before the picture is taken (0)"}, options.count);
+  list.text({"--lesson", "ID", "the lesson to begin, whatever its stage; `none` closes the pane"}, options.lesson);
+  list.texts({"--command", "JSON", "a command of the Document as JSON, after all else; repeatable"}, options.commands);
+  list.text({"--pointer", "X,Y", "where the mouse stands, in shares of the picture: 0.4,0.6"}, options.pointer);
+  list.flag("--palette", "with the command palette open", options.palette);
+  list.flag("--about", "with the About box open", options.about);
+  add_sampler_options(list, options);
+  add_edit_option(list, options);
+  add_json_option(list, options);
 }
 
 // "1600x1000", "0.4,0.6"

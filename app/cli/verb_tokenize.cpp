@@ -1,6 +1,4 @@
 // glassbox tokenize: text → tokens; with --steps the pieces and merges on the way.
-#include <CLI/CLI.hpp>
-
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "app/widgets/numbers.h"
@@ -13,12 +11,12 @@ namespace {
 // Every step of every piece is kept: at worst n²/2 numbers for each piece of n ≤ 512 bytes.
 constexpr size_t kMaxSteppedBytes = 16384;
 
-void add_options(CLI::App& verb, Options& options) {
-  add_model_options(verb, options);
-  add_text_options(verb, options);
-  verb.add_flag("--steps", options.steps, "add the pre-tokeniser's pieces and the merges in each");
-  add_json_option(verb, options);
-  verb.footer(
+void add_options(OptionList& list, Options& options) {
+  add_model_options(list, options);
+  add_text_options(list, options);
+  list.flag("--steps", "add the pre-tokeniser's pieces and the merges in each", options.steps);
+  add_json_option(list, options);
+  list.footer(
       "JSON: tokens[] {id, text, bytes, start, end, special}, missing_bytes[]; with --steps pieces[] {text, start, "
       "end,\n"
       "first_token, token_count, special, merges}. Offsets are bytes of the text (of the rendered template with "

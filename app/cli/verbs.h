@@ -10,7 +10,7 @@ namespace glassbox {
 struct Verb {
   const char* name;
   const char* help;  // one line
-  void (*add_options)(CLI::App& verb, Options& options);
+  void (*add_options)(OptionList& list, Options& options);
   Result<void> (*run)(CliContext& context);
 };
 
