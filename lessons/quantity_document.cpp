@@ -38,8 +38,10 @@ int count_characters(std::string_view text) {
 
 // Tokens whose bytes reach into [start, end).
 int tokens_over(std::span<const Token> tokens, uint32_t start, uint32_t end) {
-  return static_cast<int>(std::count_if(tokens.begin(), tokens.end(),
-                                        [&](const Token& token) { return token.start < end && token.end > start; }));
+  // In the order of the text, so that neither their starts nor their ends go back.
+  const auto first = std::partition_point(tokens.begin(), tokens.end(), [&](const Token& token) { return token.end <= start; });
+  const auto last = std::partition_point(first, tokens.end(), [&](const Token& token) { return token.start < end; });
+  return static_cast<int>(last - first);
 }
 
 // The longest end of the tokens that is made of repetitions: it equals, token by token, what stands `period` places
@@ -84,7 +86,12 @@ std::optional<double> measure_text(const Quantity& quantity, const MeasureContex
   const Document& document = context.document;
   const std::string& text = document.text;
   const Tokenizer& tokenizer = context.model->tokenizer();
-  const EncodeTrace trace = tokenizer.trace(text, !document.literal && !document.chat);
+  const bool special = !document.literal && !document.chat;
+  TraceMemo own;
+  TraceMemo& memo = context.memo ? *context.memo : own;
+  if (!memo.trace || memo.model != context.model->hash() || memo.special != special || memo.text != text)
+    memo = {text, special, context.model->hash(), tokenizer.trace(text, special)};
+  const EncodeTrace& trace = *memo.trace;
   const std::vector<int32_t> shown = document.shown_tokens();
   const auto words = words_of(text);
   switch (quantity.kind) {

@@ -75,7 +75,7 @@ const std::string& LessonPane::measured(const FrameContext& context, const Lesso
   measured_revision_ = revision, measured_lesson_ = lesson.id;
   const auto [it, fresh] = measured_.try_emplace(key);
   if (fresh)
-    it->second = make(MeasureContext{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id});
+    it->second = make(MeasureContext{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id, &traces_});
   return it->second;
 }
 
@@ -109,7 +109,7 @@ void LessonPane::draw(FrameContext& context) {
   } else {
     ImGui::SetCursorScreenPos(origin);
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(theme.px(kSide), theme.px(18)));
-    ImGui::BeginChild("text", {size.x, size.y - theme.px(kFooter)}, ImGuiChildFlags_AlwaysUseWindowPadding);
+    ImGui::BeginChild("text", {size.x, size.y - theme.px(kFooter)}, ImGuiChildFlags_AlwaysUseWindowPadding | ImGuiChildFlags_NavFlattened);
     ImGui::PopStyleVar();
     if (scrolled_ != lesson->id) scrolled_ = lesson->id, ImGui::SetScrollY(0);
     ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, ImVec2(theme.px(8), theme.px(8)));
@@ -147,9 +147,12 @@ void LessonPane::draw(FrameContext& context) {
     ImGui::EndChild();
     draw_footer(context, *lesson, {origin.x, origin.y + size.y - theme.px(kFooter)}, {origin.x + size.x, origin.y + size.y});
   }
+  // In a child of its own, or the scrolling text would lie over it and take its clicks.
   ImGui::SetCursorScreenPos(corner);
+  ImGui::BeginChild("corner", {theme.px(34), theme.px(30)}, ImGuiChildFlags_NavFlattened, ImGuiWindowFlags_NoBackground | ImGuiWindowFlags_NoScrollbar);
   if (icon_button(theme, "close", Icon::close, {.quiet = true, .hint = "Hide the lesson; the book at the edge brings it back"}))
     context.run(cmd::ShowPanel{"lesson", false});
+  ImGui::EndChild();
 }
 
 void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson) {
@@ -206,7 +209,7 @@ void LessonPane::draw_tries(FrameContext& context, const Lesson& lesson) {
     const float width = ImGui::GetContentRegionAvail().x, height = theme.px(32);
     const ImVec2 min = ImGui::GetCursorScreenPos(), max(min.x + width, min.y + height);
     ImGui::PushID(static_cast<int>(i));
-    const bool clicked = ImGui::InvisibleButton(attempt.label.c_str(), {width, height});
+    const bool clicked = press_area(attempt.label.c_str(), {width, height});
     ImGui::PopID();
     ImDrawList* draw = ImGui::GetWindowDrawList();
     const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive();
@@ -216,8 +219,7 @@ void LessonPane::draw_tries(FrameContext& context, const Lesson& lesson) {
     const ImFontBaked* baked = theme.body.font->GetFontBaked(theme.body.size);
     draw_visible_text(draw, theme.body, {min.x + theme.px(33), (min.y + max.y - baked->Ascent + baked->Descent) / 2}, theme.text,
                       fit_text(theme.body, attempt.label, width - theme.px(42)));
-    if (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible)
-      draw->AddRect(min, max, theme.accent, theme.px(Theme::kRounding), 0, theme.px(2));
+    draw_focus(theme, min, max);
     ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(2));
     if (!clicked) continue;
     if (context.document().lesson != lesson.id) context.run(cmd::OpenLesson{lesson.id});
@@ -265,8 +267,9 @@ void LessonPane::draw_footer(FrameContext& context, const Lesson& lesson, ImVec2
   const auto link = [&](const char* id, const std::string& text, float x) {
     const ImVec2 size = text_size(theme.small, text);
     ImGui::SetCursorScreenPos({x, y});
-    const bool clicked = ImGui::InvisibleButton(id, {size.x, theme.px(24)});
-    const bool lit = ImGui::IsItemHovered() || ImGui::IsItemFocused();
+    const bool clicked = press_area(id, {size.x, theme.px(24)});
+    const bool lit = ImGui::IsItemHovered() || item_focused();
+    draw_focus(theme, {x, y}, {x + size.x, y + theme.px(24)});
     draw_text(ImGui::GetWindowDrawList(), theme.small, {x, y + theme.px(3)}, lit ? theme.text : theme.dim, text);
     return clicked;
   };

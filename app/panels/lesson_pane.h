@@ -32,6 +32,9 @@ class LessonPane {
   // Frees what the renderer holds; before it goes.
   void release() { markdown_.release(); }
 
+  // What measuring the shown text in every frame keeps; the check of the goals shares it.
+  TraceMemo& traces() { return traces_; }
+
  private:
   void draw_predictions(FrameContext& context, const Lesson& lesson);
   void draw_tries(FrameContext& context, const Lesson& lesson);
@@ -50,6 +53,7 @@ class LessonPane {
   uint64_t measured_revision_ = 0;
   Markdown markdown_;
   std::string scrolled_;  // the lesson whose top was shown
+  TraceMemo traces_;
 };
 
 // The stages' names as lessons write them.

@@ -64,6 +64,15 @@ float field_height(const Theme& theme, std::string_view text, float width) {
   return style.size * static_cast<float>(count_lines(style, text, wrap_width(theme, width))) + 2 * theme.px(kFieldPadding);
 }
 
+// The field's buffer got another text than the one that was typed into it. Dear ImGui keeps the state of a field that was
+// left, and draws its cursor when the field's width changes: on a text that is no longer there.
+void text_replaced(ImGuiID id) {
+  ImGuiInputTextState* state = ImGui::GetInputTextState(id);
+  if (!state) return;
+  if (ImGui::GetActiveID() == id) state->ReloadUserBufAndMoveToEnd();
+  else state->ID = 0;
+}
+
 bool has_timeline(const Document& document) {
   return !document.runs.empty() && (document.run().nodes.size() > 1 || document.runs.size() > 1);
 }
@@ -103,8 +112,7 @@ void PromptBar::sync(FrameContext& context) {
     const bool own = buffer_ == document.text;
     known_ = buffer_ = document.text;
     refused_ = false;
-    if (!own)
-      if (ImGuiInputTextState* state = ImGui::GetInputTextState(ImGui::GetID("##text"))) state->ReloadUserBufAndMoveToEnd();
+    if (!own) text_replaced(ImGui::GetID("##text"));
   }
   const Model* model = context.model();
   if (!model || document.runs.empty()) {
@@ -152,14 +160,22 @@ void PromptBar::draw_text_field(FrameContext& context, ImVec2 min, ImVec2 size) 
   const bool changed = ImGui::InputTextMultiline(
       "##text", &buffer_, size,
       ImGuiInputTextFlags_WordWrap | ImGuiInputTextFlags_CtrlEnterForNewLine | ImGuiInputTextFlags_NoUndoRedo);
+  const bool was_editing = editing_;
   editing_ = ImGui::IsItemActive();
-  const bool entered = editing_ && ImGui::IsKeyPressed(ImGuiKey_Enter, false) && !ImGui::GetIO().KeyShift && !ImGui::GetIO().KeyCtrl;
+  if (to_end_ && editing_) {
+    if (ImGuiInputTextState* state = ImGui::GetInputTextState(id)) state->ReloadUserBufAndMoveToEnd();
+    to_end_ = false;
+  }
+  // Enter draws a token, and one goes on typing: Dear ImGui leaves the field.
+  const bool entered = (was_editing || editing_) && ImGui::IsKeyPressed(ImGuiKey_Enter, false) && !ImGui::GetIO().KeyShift && !ImGui::GetIO().KeyCtrl;
+  if (entered && !editing_) focus_ = true;
   ImGui::PopStyleColor(3);
   ImGui::PopStyleVar();
   ImGui::PopFont();
   if (changed && !editing_ && ImGui::IsKeyPressed(ImGuiKey_Escape, false)) {
     // Esc leaves the field. Dear ImGui would also take back what was typed; that is Ctrl+Z's business.
     buffer_ = context.document().text;
+    text_replaced(id);
   } else if (changed) {
     const Result<void> taken = context.bench.apply(cmd::SetText{buffer_});
     refused_ = !taken.ok();
@@ -298,7 +314,7 @@ void PromptBar::draw_transport(FrameContext& context, float right, float top) {
       if (seed != document.seed && !ImGui::IsKeyPressed(ImGuiKey_Escape, false)) context.run(cmd::SetSeed{seed});
     }
   } else {
-    if (ImGui::InvisibleButton("seed", {widths.seed, high})) seed_editing_ = seed_focus_ = true;
+    if (press_area("seed", {widths.seed, high})) seed_editing_ = seed_focus_ = true;
     ImDrawList* draw = ImGui::GetWindowDrawList();
     const bool hovered = ImGui::IsItemHovered();
     draw->AddRectFilled(low, top_right, hovered ? theme.hover : theme.raised, theme.px(Theme::kRounding));
@@ -307,6 +323,7 @@ void PromptBar::draw_transport(FrameContext& context, float right, float top) {
     draw_text(draw, theme.small, {low.x + theme.px(9), middle - theme.small.size / 2}, theme.dim, "seed");
     draw_text(draw, theme.mono, {low.x + theme.px(15) + text_size(theme.small, "seed").x, middle - theme.mono.size / 2}, theme.text,
               std::to_string(document.seed));
+    draw_focus(theme, low, top_right);
     tooltip(theme, "Chance is a function of the seed, the branch and the position: the same seed draws the same text. Click to type another one.");
   }
 
@@ -520,12 +537,25 @@ void PromptBar::draw_timeline(FrameContext& context, ImVec2 min, float width) {
 
   // One item for the whole line: it is dragged like a slider.
   ImGui::SetCursorScreenPos({left - theme.px(6), min.y + theme.px(4)});
-  ImGui::InvisibleButton("timeline", {std::max(1.0f, end - left + theme.px(12)), theme.px(22)});
-  const bool hovered = ImGui::IsItemHovered();
+  press_area("timeline", {std::max(1.0f, end - left + theme.px(12)), theme.px(22)});
+  draw_focus(theme, ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
+  const bool hovered = ImGui::IsItemHovered(ImGuiHoveredFlags_NoNavOverride);
+  const bool dragged = ImGui::IsItemActive() && ImGui::IsMouseDown(ImGuiMouseButton_Left);
+  if (item_focused()) {
+    keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow, ImGuiKey_Home, ImGuiKey_End});
+    const int here = run.depth(run.cursor);
+    int wanted = here;
+    if (ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) wanted = here - 1;
+    if (ImGui::IsKeyPressed(ImGuiKey_RightArrow)) wanted = here + 1;
+    if (ImGui::IsKeyPressed(ImGuiKey_Home)) wanted = 0;
+    if (ImGui::IsKeyPressed(ImGuiKey_End)) wanted = steps;
+    wanted = std::clamp(wanted, 0, steps);
+    if (wanted != here) context.run(cmd::MoveCursor{path[static_cast<size_t>(wanted)]});
+  }
   int under = -1;
-  if (hovered || ImGui::IsItemActive())
+  if (hovered || dragged)
     under = std::clamp(static_cast<int>(std::lround((ImGui::GetIO().MousePos.x - left) / pitch)), 0, steps);
-  if (ImGui::IsItemActive() && under >= 0 && path[static_cast<size_t>(under)] != run.cursor)
+  if (dragged && under >= 0 && path[static_cast<size_t>(under)] != context.document().run().cursor)
     context.run(cmd::MoveCursor{path[static_cast<size_t>(under)]});
   const Run& now = context.document().run();
   for (int i = 0; i <= steps; ++i) {

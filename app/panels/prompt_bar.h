@@ -15,7 +15,7 @@ class PromptBar {
   // Draws into the current window, which is as wide as asked and has no padding.
   void draw(FrameContext& context);
   // The text takes the keyboard in the next frame.
-  void focus() { focus_ = true; }
+  void focus() { focus_ = to_end_ = true; }
   bool editing() const { return editing_; }
 
  private:
@@ -34,7 +34,7 @@ class PromptBar {
   std::string buffer_;             // what the field holds; the Document's text unless that refused it
   std::string known_;              // the Document's text when the buffer was last in step with it
   bool refused_ = false;           // the Document did not take the buffer
-  bool focus_ = false, editing_ = false, seed_editing_ = false, seed_focus_ = false;
+  bool focus_ = false, to_end_ = false, editing_ = false, seed_editing_ = false, seed_focus_ = false;
   bool follow_end_ = false;        // scroll the chips to the end
   int first_ = 0;                  // the first chip of the row
   int seen_length_ = 0;            // tokens shown in the last frame

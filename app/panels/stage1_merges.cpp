@@ -214,7 +214,7 @@ std::string explain(const Theme& theme, const FrameContext& context, const Piece
 void draw_grid(FrameContext& context, const PieceMerges& merges, int shown) {
   const Theme& theme = context.theme;
   const ImVec2 room = ImGui::GetContentRegionAvail();
-  ImGui::BeginChild("##grid", {0, 0}, ImGuiChildFlags_None, ImGuiWindowFlags_HorizontalScrollbar);
+  ImGui::BeginChild("##grid", {0, 0}, ImGuiChildFlags_NavFlattened, ImGuiWindowFlags_HorizontalScrollbar);
   const ImVec2 origin = ImGui::GetCursorScreenPos();
   const Grid grid(theme, merges, origin, room.x);
   const int rows = merges.steps() + 1;

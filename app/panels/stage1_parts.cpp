@@ -36,12 +36,9 @@ bool draw_without_model(const FrameContext& context, std::string_view subject) {
 SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 max) {
   ImGui::SetCursorScreenPos(min);
   SpotAnswer answer;
-  answer.clicked = ImGui::InvisibleButton(id, {std::max(1.0f, max.x - min.x), std::max(1.0f, max.y - min.y)},
-                                          ImGuiButtonFlags_EnableNav);
+  answer.clicked = press_area(id, {std::max(1.0f, max.x - min.x), std::max(1.0f, max.y - min.y)});
   answer.hovered = ImGui::IsItemHovered();
-  if (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible)
-    ImGui::GetWindowDrawList()->AddRect(min, max, context.theme.accent, context.theme.px(Theme::kChipRounding), 0,
-                                        context.theme.px(2));
+  draw_focus(context.theme, min, max);
   return answer;
 }
 

@@ -176,9 +176,10 @@ void draw_boxes(FrameContext& context, const HeadReader& reader, const OpenedCel
     draw_text(draw, style, {from.x + theme.px(9), from.y + theme.px(37) - text_height(style) / 2}, boxes[i].colour, fit_text(style, boxes[i].value, box - theme.px(14)));
     ImGui::SetCursorScreenPos(from);
     ImGui::PushID(static_cast<int>(i));
-    ImGui::InvisibleButton("box", {box, height});
+    press_area("box", {box, height});
     const std::string exact = !opened.numbers ? "" : format_exact(i == 0 ? numbers.dot : i == 1 ? numbers.score : numbers.weight);
     const bool hovered = ImGui::IsItemHovered();
+    draw_focus(theme, from, to);
     if (begin_value_menu(context, "box menu", exact)) end_value_menu();
     ImGui::PopID();
     if (hovered && opened.numbers) draw_cell_card(context, reader, opened.query, opened.key);
@@ -306,8 +307,9 @@ void draw_value_line(FrameContext& context, const HeadReader& reader, const Open
   draw_text(draw, numbers, {right - value_width, middle - text_height(numbers) / 2},
             std::isnan(logit) ? theme.dim : logit < 0 ? theme.error : theme.logits, value);
   ImGui::SetCursorScreenPos(min);
-  ImGui::InvisibleButton("value", size);
+  press_area("value", size);
   const bool hovered = ImGui::IsItemHovered();
+  draw_focus(theme, min, {min.x + size.x, min.y + size.y});
   if (begin_value_menu(context, "value menu", std::isnan(logit) ? std::string() : format_exact(logit))) end_value_menu();
   if (!hovered || ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) return;
   begin_hover_card(theme);
@@ -415,7 +417,7 @@ void draw_cell(FrameContext& context) {
     else draw_invitation(context, reader);
     return;
   }
-  if (ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) && ImGui::IsKeyPressed(ImGuiKey_Escape, false)) context.run(cmd::CloseCell{});
+  if (takes_escape()) context.run(cmd::CloseCell{});
   const OpenedCell opened = read_opened(context, reader, *cell);
   if (opened.products.empty() || !opened.numbers) {
     draw_waiting(theme, "reading " + head_name(head));

@@ -213,9 +213,12 @@ void draw_head_item(FrameContext& context, ImDrawList* draw, const Thumbnails& t
   ImGui::PushID(name.c_str());
   ImGui::SetCursorScreenPos(min);
   ImGui::SetNextItemAllowOverlap();
-  const bool clicked = ImGui::InvisibleButton("head", inner);
+  const bool chosen = chosen_head(context.document(), context.model()->config()) == head;
+  if (!chosen) begin_list_items();  // Tab leads to the chosen head, the arrows from there
+  const bool clicked = press_area("head", inner);
+  if (!chosen) end_list_items();
   const bool hovered = ImGui::IsItemHovered(ImGuiHoveredFlags_AllowWhenOverlappedByItem);
-  const bool focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
+  const bool focused = item_focused();
   const std::string value =
       context.view().heads ? format_exact(context.view().heads->at(head.layer, head.head).best_weight) : std::string();
   if (begin_value_menu(context, "menu", value)) {
@@ -225,7 +228,6 @@ void draw_head_item(FrameContext& context, ImDrawList* draw, const Thumbnails& t
   const bool off = head_is_off(context.document(), head);
   if (off) draw_off_mark(draw, theme, min, max);
   if (context.view().heads) draw_badges(draw, theme, context.view().heads->badges(head.layer, head.head), min, inner);
-  const bool chosen = chosen_head(context.document(), context.model()->config()) == head;
   const bool lit = hovered || (context.hovered.layer == head.layer && context.hovered.head == head.head);
   if (chosen || lit || focused) {
     const float line = chosen ? theme.px(2) : theme.hairline(), out = line / 2 + (chosen ? theme.px(1) : 0);
@@ -234,7 +236,9 @@ void draw_head_item(FrameContext& context, ImDrawList* draw, const Thumbnails& t
   bool switched = false;
   // Less than half of the side: the middle of a thumbnail must choose the head.
   const float corner = std::min(theme.px(15), std::min(inner.x, inner.y) * 0.44f);
-  if ((hovered || off) && inner.x >= 16) {
+  // While it is being pressed, nothing else counts as hovered; without the button there would be no click.
+  const bool pressing = ImGui::GetActiveID() == ImGui::GetID("switch");
+  if ((hovered || off || pressing) && inner.x >= 16) {
     const ImVec2 from(max.x - corner, max.y - corner);
     ImGui::SetCursorScreenPos(from);
     switched = ImGui::InvisibleButton("switch", {corner, corner});
@@ -327,7 +331,7 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
   ImGui::SetCursorScreenPos(corner);
   const bool scrolls_across = extent.x > area.x + 1;
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
-  ImGui::BeginChild("grid", {area.x + 2 * ring, area.y + 2 * ring}, ImGuiChildFlags_None,
+  ImGui::BeginChild("grid", {area.x + 2 * ring, area.y + 2 * ring}, ImGuiChildFlags_NavFlattened,
                     scrolls_across ? ImGuiWindowFlags_HorizontalScrollbar : ImGuiWindowFlags_None);
   ImGui::PopStyleVar();
   const ImVec2 scroll(ImGui::GetScrollX(), ImGui::GetScrollY());

@@ -84,15 +84,18 @@ struct Columns {
   float line = 0;                          // height of a line of text
 };
 
-void draw_row(FrameContext& context, const Row& row, const Columns& columns, ImVec2 min, ImVec2 size) {
+// `way_in`: Tab leads to this row, the arrows from there to the others.
+void draw_row(FrameContext& context, const Row& row, const Columns& columns, ImVec2 min, ImVec2 size, bool way_in) {
   const Theme& theme = context.theme;
   ImDrawList* draw = ImGui::GetWindowDrawList();
   const std::string text = token_text(theme, context.model()->tokenizer(), row.id);
   ImGui::PushID(row.id);
   ImGui::SetCursorScreenPos(min);
-  ImGui::InvisibleButton("row", size);
+  if (!way_in) begin_list_items();
+  press_area("row", size);
+  if (!way_in) end_list_items();
   const bool hovered = ImGui::IsItemHovered();
-  const bool focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
+  const bool focused = item_focused();
   if (hovered && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) continue_with(context, row);
   if (focused && ImGui::IsKeyPressed(ImGuiKey_Enter, false)) continue_with(context, row);
   if (begin_value_menu(context, "menu", format_exact(row.after))) {
@@ -146,8 +149,9 @@ float draw_edits(FrameContext& context, ImVec2 min, float width) {
     const ImVec2 from(x, y), to(x + chip, y + height);
     ImGui::SetCursorScreenPos(from);
     ImGui::PushID(static_cast<int>(i));
-    if (ImGui::InvisibleButton("edit", {chip, height})) removed = static_cast<int>(i);
+    if (press_area("edit", {chip, height})) removed = static_cast<int>(i);
     const bool hovered = ImGui::IsItemHovered();
+    draw_focus(theme, from, to);
     if (begin_value_menu(context, "edit menu", to_json(edits[i]).dump())) {
       ImGui::Separator();
       if (ImGui::MenuItem(edits[i].enabled ? "Leave it out for now" : "Apply it again")) switched = static_cast<int>(i);
@@ -205,8 +209,9 @@ void draw_foot(FrameContext& context, ImVec2 min, float width) {
   const View& view = context.view();
   ImDrawList* draw = ImGui::GetWindowDrawList();
   ImGui::SetCursorScreenPos(min);
-  ImGui::InvisibleButton("entropy", {std::max(1.0f, width), theme.px(18)});
+  press_area("entropy", {std::max(1.0f, width), theme.px(18)});
   const bool hovered = ImGui::IsItemHovered();
+  draw_focus(theme, min, {min.x + width, min.y + theme.px(18)});
   const std::string copied = format_exact(static_cast<float>(view.change ? view.change->kl_nats : view.chain->entropy_model_bits));
   if (begin_value_menu(context, "entropy menu", copied)) end_value_menu();
   struct Part {
@@ -279,14 +284,15 @@ void draw_list(FrameContext& context, const PanelBody& body, const Rows& rows) {
   columns.line = text_line, columns.stacked = narrow < theme.px(76);
   const float row_height = (rows.change ? theme.px(46) : theme.px(37)) + (columns.stacked ? text_line : 0);
   // Whole rows, so that none is cut at the lower edge.
-  ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), std::max(1.0f, std::floor(height / row_height)) * row_height});
+  ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), std::max(1.0f, std::floor(height / row_height)) * row_height}, ImGuiChildFlags_NavFlattened);
   const float width = ImGui::GetContentRegionAvail().x - bleed - theme.px(8);
+  const int first = static_cast<int>(std::ceil(ImGui::GetScrollY() / row_height - 0.01f));
   ImGuiListClipper clipper;
   clipper.Begin(rows.count(), row_height);
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
       const ImVec2 at = ImGui::GetCursorScreenPos();
-      draw_row(context, rows.at(i), columns, {at.x + bleed, at.y}, {width, row_height - theme.px(2)});
+      draw_row(context, rows.at(i), columns, {at.x + bleed, at.y}, {width, row_height - theme.px(2)}, i == first);
       ImGui::SetCursorScreenPos({at.x, at.y + row_height});
     }
   }

@@ -259,8 +259,11 @@ void remove_cut(FrameContext& context, HeadChoice head, Cell cell) {
   }
 }
 
-void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered) {
+void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered, bool focused) {
   WindowState state;
+  // The menu key asks about the opened cell.
+  const std::optional<Cell> opened = context.document().selection.cell;
+  if (focused && opened && !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) state.set("menu query", opened->query), state.set("menu key", opened->key);
   if (hovered.query >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
     state.set("menu query", hovered.query), state.set("menu key", hovered.key);
   const int query = state.get("menu query"), key = state.get("menu key");
@@ -306,8 +309,7 @@ bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit&
       else set(std::max(8, length / 4), under, 0.5f, 0.5f);
     }
   }
-  if (zoom.span < length && ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows) && ImGui::IsKeyPressed(ImGuiKey_Escape, false))
-    zoom.span = 0;
+  if (zoom.span < length && takes_escape()) zoom.span = 0;
   const bool dragging = zoom.span < length && ImGui::IsItemActive() && ImGui::IsMouseDragging(ImGuiMouseButton_Left);
   WindowState state;
   if (ImGui::IsItemActivated()) state.set("drag row", zoom.row), state.set("drag column", zoom.column);
@@ -320,9 +322,9 @@ bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit&
   return dragging;
 }
 
-// Ctrl and the arrows move the opened cell.
-void handle_keys(FrameContext& context, int length) {
-  if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows) || !ImGui::GetIO().KeyCtrl) return;
+// Ctrl and the arrows move the opened cell; when the keyboard stands on the figure, the arrows alone do.
+void handle_keys(FrameContext& context, int length, bool focused) {
+  if (!focused && (!ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows) || !ImGui::GetIO().KeyCtrl)) return;
   Cell cell = context.document().selection.cell.value_or(Cell{length - 1, 0});
   const Cell before = cell;
   if (ImGui::IsKeyPressed(ImGuiKey_UpArrow)) --cell.query;
@@ -379,6 +381,7 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
     read_weights(reader, pixel_range(layout, zoom.row, zoom.span, row), columns, values);
   };
   heatmap.map = &theme.attention_map;
+  heatmap.keeps_arrows = true;
   heatmap.logarithmic = context.document().log_map;
   heatmap.low = heatmap.logarithmic ? kLogFloor : 0.0f;
   heatmap.numbers = !layout.pooled;
@@ -400,8 +403,8 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   Zoom next = zoom;  // from the next frame on
   const bool dragging = handle_zoom(layout, next, length, hit, under);
   state.set("row", next.row), state.set("column", next.column), state.set("span", next.span == length ? 0 : next.span);
-  draw_menu(context, reader, under);
-  handle_keys(context, length);
+  draw_menu(context, reader, under, hit.focused);
+  handle_keys(context, length, hit.focused);
   if (under.query >= 0 && !dragging) {
     context.hover.query = under.query, context.hover.key = under.key;
     const ImVec2 moved = ImGui::GetMouseDragDelta(ImGuiMouseButton_Left, 0);

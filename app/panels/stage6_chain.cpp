@@ -122,8 +122,12 @@ void draw_row(FrameContext& context, const Table& table, WindowState& state, int
   ImGui::PushID(candidate.id);
   ImGui::SetCursorScreenPos({table.origin.x - bleed, y});
   ImGui::SetNextItemAllowOverlap();
-  if (ImGui::InvisibleButton("row", {table.width + bleed + theme.px(3), table.row})) state.set("selected", candidate.id);
-  const bool hovered = ImGui::IsItemHovered(), focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
+  const bool way_in = y >= table.top - 1 && y < table.top + table.row - 1;  // Tab leads to the first row in sight, the arrows from there
+  if (!way_in) begin_list_items();
+  const bool pressed = press_area("row", {table.width + bleed + theme.px(3), table.row});
+  if (!way_in) end_list_items();
+  if (pressed) state.set("selected", candidate.id);
+  const bool hovered = ImGui::IsItemHovered(), focused = item_focused();
   const ChainColumn* column = hovered ? column_at(table, ImGui::GetIO().MousePos.x) : nullptr;
   if (hovered && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
     state.set("menu column", column ? static_cast<int>(column - table.columns.data()) : 0);
@@ -164,8 +168,8 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
   const float y = std::round(below ? table.bottom + theme.px(kLane / 2) : above ? table.top + theme.px(7) : place);
   const float left = table.x(column), right = left + column.width - theme.px(10), thick = theme.px(12);
   ImGui::SetCursorScreenPos({left, y - thick / 2});
-  ImGui::InvisibleButton("cut", {std::max(1.0f, right - left), thick});
-  const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive(), focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
+  press_area("cut", {std::max(1.0f, right - left), thick});
+  const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive(), focused = item_focused();
   if (hovered || held) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeNS);
   int target = -1;
   if (held && ImGui::IsMouseDragging(ImGuiMouseButton_Left, 2)) {
@@ -178,7 +182,7 @@ void draw_handle(FrameContext& context, const Table& table, WindowState& state, 
     const int step = ImGui::GetIO().KeyShift ? 10 : 1;
     if (ImGui::IsKeyPressed(ImGuiKey_DownArrow)) target = kept + step;
     if (ImGui::IsKeyPressed(ImGuiKey_UpArrow)) target = kept - step;
-    ImGui::SetItemKeyOwner(ImGuiKey_DownArrow), ImGui::SetItemKeyOwner(ImGuiKey_UpArrow);
+    keep_keys({ImGuiKey_DownArrow, ImGuiKey_UpArrow});
   }
   if (target >= 0) {
     target = std::clamp(target, 1, std::max(limit, 1));
@@ -277,7 +281,7 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
   ImGui::SetCursorScreenPos({body.min.x - bleed, body.min.y});
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, ImVec2(0, 0));
-  ImGui::BeginChild("across", {body.size.x + bleed + theme.px(4), body.size.y}, ImGuiChildFlags_None,
+  ImGui::BeginChild("across", {body.size.x + bleed + theme.px(4), body.size.y}, ImGuiChildFlags_NavFlattened,
                     width > room + 1 ? ImGuiWindowFlags_HorizontalScrollbar : ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse);
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   Table table{chain, columns, {corner.x + bleed, corner.y}, width, theme.px(22.5f)};
@@ -290,7 +294,7 @@ void draw_table(FrameContext& context, const PanelBody& body, WindowState& state
   // Whole rows, so that none is cut at the lower edge.
   const float lane = theme.px(kLane);
   const float rows_height = std::max(2.0f, std::floor((ImGui::GetContentRegionAvail().y - lane) / table.row)) * table.row + lane;
-  ImGui::BeginChild("rows", {width + bleed + scrollbar, rows_height});
+  ImGui::BeginChild("rows", {width + bleed + scrollbar, rows_height}, ImGuiChildFlags_NavFlattened);
   const ImVec2 start = ImGui::GetCursorScreenPos();
   table.origin = {start.x + bleed, start.y};
   table.top = ImGui::GetWindowPos().y, table.bottom = table.top + rows_height - lane;

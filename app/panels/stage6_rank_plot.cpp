@@ -133,15 +133,15 @@ void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const H
   const int shown = was_held ? state.get("rows", kept) : kept;
   const float x = std::round(shown >= count ? plot.max.x : plot.x(shown + 0.5)), reach = theme.px(8);
   ImGui::SetCursorScreenPos({x - reach, plot.min.y});
-  ImGui::InvisibleButton("cut", {2 * reach, plot.max.y - plot.min.y});
-  const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive(), focused = ImGui::IsItemFocused() && ImGui::GetIO().NavVisible;
+  press_area("cut", {2 * reach, plot.max.y - plot.min.y});
+  const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive(), focused = item_focused();
   if (hovered || held) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeEW);
   int target = -1;
   if (held && ImGui::IsMouseDragging(ImGuiMouseButton_Left, 2))
     target = static_cast<int>(std::round(plot.rank_at(ImGui::GetIO().MousePos.x) - 0.5));
   else if (focused && ImGui::IsKeyPressed(ImGuiKey_RightArrow)) target = kept + 1;
   else if (focused && ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) target = kept - 1;
-  if (focused) ImGui::SetItemKeyOwner(ImGuiKey_LeftArrow), ImGui::SetItemKeyOwner(ImGuiKey_RightArrow);
+  if (focused) keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow});
   if (target >= 0) {
     target = std::clamp(target, 1, count);
     const std::shared_ptr<const StageInput> input = stage_input(context, SamplerStage::top_p);

@@ -124,7 +124,7 @@ void App::check_goals() {
   if (goals_checked_ == bench_.revision()) return;
   goals_checked_ = bench_.revision();
   if (const Lesson* lesson = lessons_.shown(document()); lesson && lesson_open())
-    for (const std::string& goal : newly_reached(*lesson, bench_)) run(cmd::ReachGoal{lesson->id, goal});
+    for (const std::string& goal : newly_reached(*lesson, bench_, &lessons_.traces())) run(cmd::ReachGoal{lesson->id, goal});
 }
 
 void App::draw() {
@@ -239,6 +239,8 @@ void App::handle_keys() {
   const bool menu = ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel);
   // While someone walks through the window with the keyboard, the arrows and Space belong to that.
   const bool walking = io.NavVisible;
+  // Esc has left what the keyboard stood on. Dear ImGui would still take Tab for a step from there, and go nowhere.
+  if (ImGui::GetCurrentContext()->NavId == 0 && !menu) ImGui::SetNavCursorVisible(false);
   const ImGuiID mine = ImHashStr("transport");
   for (const Action& action : actions_) {
     if (action.chord == 0) continue;

@@ -52,6 +52,8 @@ class App final : public ShellServices {
 
   // Takes finished work between frames. True when something changed and a frame is due.
   bool take_news();
+  // after_render() is going to read the framebuffer.
+  bool wants_pixels() const { return capture_.has_value(); }
   // False when the next frame would be the same as this one.
   bool wants_frame() const;
   bool reads_pixels() const { return capture_.has_value(); }  // after_render() may look at the picture

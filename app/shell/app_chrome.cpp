@@ -54,7 +54,7 @@ void App::draw_rail(ImVec2 min, ImVec2 size) {
     const RailStage& entry = kRailStages[stage - 1];
     const ImVec2 low(min.x, min.y + height * static_cast<float>(stage - 1)), high(min.x + size.x - theme_.hairline(), low.y + height);
     ImGui::SetCursorScreenPos(low);
-    if (ImGui::InvisibleButton(entry.name, {high.x - low.x, height})) run(cmd::SetStage{stage});
+    if (press_area(entry.name, {high.x - low.x, height})) run(cmd::SetStage{stage});
     const bool chosen = document().stage == stage, hovered = ImGui::IsItemHovered();
     if (chosen) {
       draw->AddRectFilled(low, high, theme_.raised);
@@ -135,8 +135,8 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   const auto put = [&](const Part& part, float x) {
     const float width = width_of(part);
     ImGui::SetCursorScreenPos({x - theme_.px(5), min.y + theme_.hairline()});
-    if (ImGui::InvisibleButton(part.id, {width + theme_.px(10), size.y - theme_.hairline()})) status_detail_ = status_detail_ == part.id ? "" : part.id;
-    const bool lit = ImGui::IsItemHovered() || ImGui::IsItemFocused();
+    if (press_area(part.id, {width + theme_.px(10), size.y - theme_.hairline()})) status_detail_ = status_detail_ == part.id ? "" : part.id;
+    const bool lit = ImGui::IsItemHovered() || item_focused();
     if (lit) draw->AddRectFilled(ImGui::GetItemRectMin(), ImGui::GetItemRectMax(), theme_.hover);
     draw_text(draw, part.strong ? theme_.small_bold : theme_.small, {x, y}, part.strong ? theme_.text : theme_.dim, part.label);
     if (!part.value.empty())
@@ -149,7 +149,7 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   const float key_width = text_size(theme_.small, key).x + theme_.px(12);
   right -= key_width;
   ImGui::SetCursorScreenPos({right, min.y + theme_.px(3)});
-  if (ImGui::InvisibleButton("palette", {key_width, theme_.px(20)})) palette_.open();
+  if (press_area("palette", {key_width, theme_.px(20)})) palette_.open();
   if (ImGui::IsItemHovered()) draw->AddRectFilled(ImGui::GetItemRectMin(), ImGui::GetItemRectMax(), theme_.hover, theme_.px(4));
   tooltip(theme_, "All commands (Ctrl+P)");
   draw_key(draw, theme_, {right, min.y + (size.y - theme_.px(19)) / 2}, key);

@@ -68,6 +68,8 @@ void App::keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size, bool narrow) {
   // Layouts change by dragging only: a splitter, or a panel by its header. They are read when the button is let go.
   const bool down = ImGui::GetIO().MouseDown[0];
   const bool dragged = down && (ImGui::GetCurrentContext()->MovingWindow != nullptr || ImGui::IsAnyItemActive());
+  // What stood before the drag, as the docking has settled it since it was built: a press on a button changes no layout.
+  if (dragged && !dragging_) layout_built_ = read_layout(dockspace, pos, size, stage_panels(stage));
   if (dragged) dragging_ = true;
   if (down || !dragging_) return;
   dragging_ = false;
@@ -131,7 +133,8 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
 
 void App::draw_panel(const Panel& panel) {
   constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoCollapse |
-                                      ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse;
+                                      ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse |
+                                      ImGuiWindowFlags_NoFocusOnAppearing;  // the keyboard stays where the stage was chosen
   ImGui::SetNextWindowSizeConstraints({theme_.px(120), theme_.px(60)}, {FLT_MAX, FLT_MAX});
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0.0f);

@@ -119,7 +119,7 @@ bool icon_button(const Theme& theme, const char* label, Icon icon, const IconBut
   const float height = theme.px(28), width = icon_button_width(theme, look);
   const ImVec2 min = ImGui::GetCursorScreenPos(), max(min.x + width, min.y + height);
   if (!look.enabled) ImGui::BeginDisabled();
-  const bool clicked = ImGui::InvisibleButton(label, {width, height});
+  const bool clicked = press_area(label, {width, height});
   const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive();
   if (!look.enabled) ImGui::EndDisabled();
   ImDrawList* draw = ImGui::GetWindowDrawList();
@@ -139,9 +139,7 @@ bool icon_button(const Theme& theme, const char* label, Icon icon, const IconBut
     const ImFontBaked* baked = theme.bold.font->GetFontBaked(theme.bold.size);
     draw_text(draw, theme.bold, {min.x + theme.px(29), (min.y + max.y - baked->Ascent + baked->Descent) / 2}, ink, look.text);
   }
-  if (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible)
-    draw->AddRect({min.x - theme.px(2), min.y - theme.px(2)}, {max.x + theme.px(2), max.y + theme.px(2)}, theme.accent,
-                  rounding + theme.px(2), 0, theme.px(2));
+  draw_focus(theme, min, max);
   if (!look.hint.empty()) tooltip(theme, look.hint);
   return clicked && look.enabled;
 }

@@ -70,9 +70,17 @@ void Offscreen::frame() {
   ImGui::Render();
   if (before_render) before_render();
   gl_->bind();
-  if (picture_.differs(ImGui::GetDrawData())) {
-    clear_framebuffer(gl_->width(), gl_->height(), app_->theme().background);
-    render(ImGui::GetDrawData());
+  if (++undrawn_ < draw_one_in_ && !app_->wants_pixels()) {
+    ImDrawData textures_only = *ImGui::GetDrawData();  // new letters and figures reach the renderer all the same
+    textures_only.CmdLists.clear();
+    textures_only.TotalIdxCount = textures_only.TotalVtxCount = 0;
+    render(&textures_only);
+  } else {
+    undrawn_ = 0;
+    if (picture_.differs(ImGui::GetDrawData())) {
+      clear_framebuffer(gl_->width(), gl_->height(), app_->theme().background);
+      render(ImGui::GetDrawData());
+    }
   }
   if (before_swap) before_swap();
   app_->after_render();

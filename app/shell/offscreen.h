@@ -20,6 +20,8 @@ class Offscreen final : public Host {
   void frame();
   void use_real_time() { real_time_ = true; }
   void forget_picture() { picture_.forget(); }  // the next frame is drawn even if it is the same
+  // Draws the pixels of every n-th frame only, and of those that are read; the others have all but the rasteriser's work.
+  void draw_one_in(int frames) { draw_one_in_ = frames; }
   // Frames until the workbench and the picture have settled. False after the time limit.
   bool settle(double seconds);
   // Called between building a frame and handing it to OpenGL, for benchmarks; and before and after showing it, for the
@@ -38,6 +40,7 @@ class Offscreen final : public Host {
   std::unique_ptr<App> app_;
   Picture picture_;
   double now_ = 1;  // seconds; not 0, which stands for never
+  int draw_one_in_ = 1, undrawn_ = 0;
   bool real_time_ = false, closed_ = false, renderer_ = false;
 };
 

@@ -16,13 +16,6 @@ namespace {
 // The part of a label that is shown: "copy##pattern" → "copy".
 std::string_view shown(std::string_view label) { return label.substr(0, label.find("##")); }
 
-void draw_focus(const Theme& theme, ImVec2 min, ImVec2 max) {
-  if (!ImGui::IsItemFocused() || !ImGui::GetIO().NavVisible) return;
-  const float out = theme.px(2);
-  ImGui::GetWindowDrawList()->AddRect({min.x - out, min.y - out}, {max.x + out, max.y + out}, theme.accent,
-                                      theme.px(Theme::kRounding) + out, 0, theme.px(2));
-}
-
 struct Fill {
   ImU32 face, edge, text;
 };
@@ -44,7 +37,7 @@ bool button_frame(const Theme& theme, const char* label, float width, const Butt
   const float height = look.height > 0 ? look.height : theme.px(24);
   const ImVec2 min = ImGui::GetCursorScreenPos(), max(min.x + width, min.y + height);
   if (!look.enabled) ImGui::BeginDisabled();
-  const bool clicked = ImGui::InvisibleButton(label, {width, height});
+  const bool clicked = press_area(label, {width, height});
   const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive();
   ImDrawList* draw = ImGui::GetWindowDrawList();
   Fill fill = button_fill(theme, look, hovered, held);
@@ -77,6 +70,36 @@ void draw_arrow(ImDrawList* draw, const Theme& theme, ImVec2 centre, ImU32 colou
 }
 
 }  // namespace
+
+bool press_area(const char* id, ImVec2 size) {
+  ImGui::PushStyleColor(ImGuiCol_NavCursor, 0u);
+  const bool pressed = ImGui::InvisibleButton(id, size, ImGuiButtonFlags_EnableNav);
+  ImGui::PopStyleColor();
+  return pressed;
+}
+
+void begin_list_items() { ImGui::PushItemFlag(ImGuiItemFlags_NoTabStop, true); }
+void end_list_items() { ImGui::PopItemFlag(); }
+
+bool item_focused() { return ImGui::IsItemFocused() && ImGui::GetIO().NavVisible; }
+
+void draw_focus(const Theme& theme, ImVec2 min, ImVec2 max) {
+  if (!item_focused()) return;
+  const float out = theme.px(2);
+  ImGui::GetWindowDrawList()->AddRect({min.x - out, min.y - out}, {max.x + out, max.y + out}, theme.accent,
+                                      theme.px(Theme::kRounding) + out, 0, theme.px(2));
+}
+
+void keep_keys(std::initializer_list<ImGuiKey> keys) {
+  // Dear ImGui's own call needs an item that is hovered or held; a key is to work on one that only has the focus.
+  for (const ImGuiKey key : keys) ImGui::SetKeyOwner(key, ImGui::GetItemID());
+}
+
+bool takes_escape() {
+  if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows | ImGuiFocusedFlags_NoPopupHierarchy)) return false;
+  ImGui::SetKeyOwner(ImGuiKey_Escape, ImGui::GetID("escape"));
+  return ImGui::IsKeyPressed(ImGuiKey_Escape, false);
+}
 
 void text_line(const TextStyle& style, ImU32 colour, std::string_view text) {
   const ImVec2 pos = ImGui::GetCursorScreenPos(), size = text_size(style, text);
@@ -261,7 +284,7 @@ bool value_box(const Theme& theme, float* value, const SliderRange& range, float
     }
     return changed;
   }
-  if (ImGui::InvisibleButton("##box", {width, height})) {
+  if (press_area("##box", {width, height})) {
     storage->SetBool(editing, true);
     storage->SetBool(ImGui::GetID("first"), true);
   }
@@ -303,7 +326,7 @@ bool slider(const Theme& theme, const char* label, float* value, const SliderRan
   const ImVec2 min = ImGui::GetCursorScreenPos();
   const float radius = theme.px(8), y = std::round(min.y + height / 2), line = theme.px(4);
   ImGui::SetNextItemAllowOverlap();
-  ImGui::InvisibleButton("##track", {track, height});
+  press_area("##track", {track, height});
   const bool hovered = ImGui::IsItemHovered(), held = ImGui::IsItemActive();
   float next = *value;
   if (held && ImGui::IsMouseDown(ImGuiMouseButton_Left)) {
@@ -314,7 +337,7 @@ bool slider(const Theme& theme, const char* label, float* value, const SliderRan
     if (ImGui::IsKeyPressed(ImGuiKey_RightArrow)) next = snap(*value + step, range);
     if (ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) next = snap(*value - step, range);
     // The arrows are ours while the track has the focus.
-    ImGui::SetItemKeyOwner(ImGuiKey_LeftArrow), ImGui::SetItemKeyOwner(ImGuiKey_RightArrow);
+    keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow});
   }
   bool changed = next != *value;
   *value = next;
@@ -322,7 +345,7 @@ bool slider(const Theme& theme, const char* label, float* value, const SliderRan
   const float knob = min.x + radius + place * (track - 2 * radius);
   draw->AddRectFilled({min.x, y - line / 2}, {min.x + track, y + line / 2}, theme.line, line / 2);
   draw->AddRectFilled({min.x, y - line / 2}, {knob, y + line / 2}, theme.accent, line / 2);
-  if (hovered || held || (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible))
+  if (hovered || held || item_focused())
     draw->AddCircleFilled({knob, y}, radius + theme.px(4), with_alpha(theme.accent, 0.25f));
   draw->AddCircleFilled({knob, y}, radius, theme.kind == ThemeKind::dark ? theme.text : theme.surface);
   if (theme.kind == ThemeKind::light) draw->AddCircle({knob, y}, radius, theme.accent, 0, theme.px(1.5f));

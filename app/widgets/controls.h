@@ -1,6 +1,7 @@
 // Buttons, switches, drop-downs, sliders and bars, in the theme's manner. Labels follow Dear ImGui: "copy##pattern".
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,23 @@ void text_line(const TextStyle& style, ImU32 colour, std::string_view text);  //
 void text_wrapped(const TextStyle& style, ImU32 colour, std::string_view text);
 // A plain tooltip, wrapped, for the last item (also when it is disabled).
 void tooltip(const Theme& theme, std::string_view text);
+
+// An area of `size` pixels at the cursor that is clicked, or pressed with Enter or Space when the keyboard stands on it.
+// It draws nothing, so that its looks are the caller's; see draw_focus.
+bool press_area(const char* id, ImVec2 size);
+// The next items are reached by the arrows but not by Tab, as in a list of which one item is the way in. Until end_list_items().
+void begin_list_items();
+void end_list_items();
+// The keyboard stands on the last item, and is seen to.
+bool item_focused();
+// A ring around the last item while the keyboard stands on it.
+void draw_focus(const Theme& theme, ImVec2 min, ImVec2 max);
+// Called in each frame in which the last item wants them: these keys belong to it, and neither the walk of the keyboard from
+// item to item nor the transport gets them.
+void keep_keys(std::initializer_list<ImGuiKey> keys);
+// Esc was pressed while the keyboard is in this window or a child of it. Called while there is something to leave: until it
+// is left, Esc does not also lead the keyboard out of the window.
+bool takes_escape();
 
 struct ButtonLook {
   bool enabled = true;

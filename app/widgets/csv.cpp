@@ -13,6 +13,8 @@ using Json = nlohmann::json;
 
 std::string field(const Json& value) {
   std::string text = value.is_string() ? value.get<std::string>() : value.is_null() ? std::string() : value.dump();
+  // The token of the byte 0 would end the text for the clipboard, which counts no lengths: its picture stands for it.
+  for (size_t at = 0; (at = text.find('\0', at)) != std::string::npos;) text.replace(at, 1, "␀");
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

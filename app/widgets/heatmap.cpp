@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "app/widgets/controls.h"
 #include "app/widgets/numbers.h"
 #include "app/widgets/token_text.h"
 
@@ -90,8 +91,12 @@ HeatmapHit draw_heatmap(const Theme& theme, TextureCache& textures, const Heatma
   const ImVec2 cursor = ImGui::GetCursorScreenPos();
   ImGui::SetCursorScreenPos(min);
   const std::string id(map.key);
-  hit.clicked = ImGui::InvisibleButton(id.c_str(), size);
-  if (ImGui::IsItemHovered()) {
+  hit.clicked = press_area(id.c_str(), size);
+  draw_focus(theme, min, max);
+  hit.focused = item_focused();
+  if (hit.focused && map.keeps_arrows) keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow, ImGuiKey_UpArrow, ImGuiKey_DownArrow});
+  // The keyboard on the figure as a whole points at no cell of it.
+  if (ImGui::IsItemHovered(ImGuiHoveredFlags_NoNavOverride)) {
     const ImVec2 mouse = ImGui::GetIO().MousePos;
     hit.column = std::clamp(static_cast<int>((mouse.x - min.x) / width), 0, map.columns - 1);
     hit.row = std::clamp(static_cast<int>((mouse.y - min.y) / height), 0, map.rows - 1);

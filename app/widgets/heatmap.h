@@ -27,11 +27,13 @@ struct Heatmap {
   std::function<std::string(float)> number_text;  // default: ".79"
   int marked_row = -1, marked_column = -1;        // ring on the chosen cell
   int hovered_row = -1, hovered_column = -1;      // from elsewhere: a thin ring
+  bool keeps_arrows = false;   // while the keyboard stands on the figure, the arrow keys are the caller's
 };
 
 struct HeatmapHit {
   int row = -1, column = -1;   // −1: the pointer is not on it
   bool clicked = false, double_clicked = false, right_clicked = false;
+  bool focused = false;        // the keyboard stands on the figure
 };
 
 // Draws into [min, min + size] and takes the pointer there (an item named `key`).

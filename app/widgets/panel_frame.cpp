@@ -140,7 +140,8 @@ PanelBody::PanelBody(FrameContext& context, bool fixed, float padding) {
   const Theme& theme = context.theme;
   const float pad = theme.px(padding);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(pad, pad));
-  ImGui::BeginChild("##body", {0, 0}, ImGuiChildFlags_AlwaysUseWindowPadding,
+  // Flattened: the keyboard walks from the header into the body as if they were one.
+  ImGui::BeginChild("##body", {0, 0}, ImGuiChildFlags_AlwaysUseWindowPadding | ImGuiChildFlags_NavFlattened,
                     fixed ? ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse : ImGuiWindowFlags_None);
   ImGui::PopStyleVar();
   min = ImGui::GetCursorScreenPos();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "app/widgets/controls.h"
 #include "core/text/tokenizer.h"
 
 namespace glassbox {
@@ -205,14 +206,12 @@ ChipAnswer token_chip(const Theme& theme, const char* id, std::string_view text,
   const ImVec2 size = chip_size(theme, text, look.large);
   answer.min = ImGui::GetCursorScreenPos();
   answer.max = {answer.min.x + size.x, answer.min.y + size.y};
-  answer.clicked = ImGui::InvisibleButton(id, size);
+  answer.clicked = press_area(id, size);
   answer.hovered = ImGui::IsItemHovered();
   answer.right_clicked = ImGui::IsItemClicked(ImGuiMouseButton_Right);
   answer.double_clicked = answer.hovered && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
   draw_chip(ImGui::GetWindowDrawList(), theme, answer.min, text, look);
-  if (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible)
-    ImGui::GetWindowDrawList()->AddRect(answer.min, answer.max, theme.accent, theme.px(Theme::kChipRounding), 0,
-                                        theme.px(2));
+  draw_focus(theme, answer.min, answer.max);
   return answer;
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/run/random.h"
 #include "core/run/view_analyses.h"
 
 namespace glassbox {
@@ -321,6 +322,9 @@ bool Workbench::advance() {
   }
   if (view_.stale || !view_.step || !view_.chain || view_.tokens != document_.shown_tokens()) return false;
   if (view_.chain->settings != document_.sampler) return false;
+  // Nor by the random number of another seed or branch; the chain with this one's is on its way.
+  const Run& run = document_.run();
+  if (view_.chain->u != draw_uniform(run.seed, run.draw_branch(), view_.tokens.size())) return false;
   if (static_cast<int>(view_.tokens.size()) >= model_->config().context) {
     pause();
     return false;

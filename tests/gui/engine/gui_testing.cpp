@@ -1,9 +1,12 @@
 #include "tests/gui/engine/gui_testing.h"
 
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <thread>
 
 #include "core/model/model.h"
+#include "core/run/command.h"
 #include "imgui_internal.h"
 
 namespace glassbox::test {
@@ -71,6 +74,62 @@ void Gui::palette(const std::string& name) {
 std::string Gui::clipboard() const {
   const char* text = ImGui::GetClipboardText();
   return text ? text : "";
+}
+
+nlohmann::json Gui::copied_figure(const std::string& panel_id) {
+  ImGui::SetClipboardText("");
+  engine.ItemClick(panel(panel_id, "copy/copy").c_str());
+  engine.Yield(2);
+  engine.ItemClick("//$FOCUSED/Copy as JSON");
+  engine.Yield(2);
+  return nlohmann::json::parse(clipboard(), nullptr, false);
+}
+
+std::string Gui::copied_value(const std::string& path) {
+  engine.MouseMove(path.c_str());
+  engine.Yield(2);
+  return copied_here();
+}
+
+std::string Gui::copied_here() {
+  ImGui::SetClipboardText("");
+  engine.MouseClick(ImGuiMouseButton_Right);
+  engine.Yield(2);
+  engine.ItemClick("//$FOCUSED/Copy value");
+  engine.Yield(2);
+  if (clipboard().empty()) IM_ERRORF("%s", "nothing was copied");
+  return clipboard();
+}
+
+const TextReport& Gui::read_text() {
+  text_.wanted = true;
+  for (int i = 0; i < 5 && text_.wanted; ++i) engine.Yield();
+  return text_.report;
+}
+
+std::string Gui::shown_text(const std::string& window) {
+  std::string all;
+  for (const DrawnText& text : read_text().texts)
+    if (text.visible && text.window.find(window) != std::string::npos) all += text.text + "\n";
+  return all;
+}
+
+bool Gui::walk_to(const std::string& path, ImGuiKeyChord key, int most) {
+  const ImGuiID wanted = engine.ItemInfo(path.c_str()).ID;
+  for (int i = 0; i < most && wanted != 0; ++i) {
+    if (ImGui::GetCurrentContext()->NavId == wanted && ImGui::GetIO().NavVisible) return true;
+    engine.KeyPress(key);
+    engine.Yield();
+  }
+  return false;
+}
+
+void Gui::pause() { std::this_thread::sleep_for(std::chrono::duration<double>(History::kMergeSeconds + 0.05)); }
+
+float number(const std::string& text) {
+  char* end = nullptr;
+  const float value = std::strtof(text.c_str(), &end);
+  return end == text.c_str() ? std::nanf("") : value;
 }
 
 void Gui::drag(ImVec2 from, ImVec2 to) {

@@ -11,16 +11,25 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "app/shell/app.h"
 #include "imgui_te_context.h"
 #include "imgui_te_engine.h"
+#include "tests/gui/engine/text_check.h"
 
 namespace glassbox::test {
+
+// Asks the host to read the next frame's text; its drawing is gone when a test runs.
+struct TextCheck {
+  bool wanted = false;
+  TextReport report;
+};
 
 // The test's hands and eyes. Its functions run frames; none touches the document but by events of mouse and keyboard.
 class Gui {
  public:
-  Gui(ImGuiTestContext* context, App& program) : engine(*context), app(program) {}
+  Gui(ImGuiTestContext* context, App& program, TextCheck& text) : engine(*context), app(program), text_(text) {}
 
   ImGuiTestContext& engine;
   App& app;
@@ -45,14 +54,32 @@ class Gui {
   // The panel's window and its place on the screen.
   ImGuiWindow* panel_window(const std::string& panel_id);
   void press(ImGuiKeyChord chord) { engine.KeyPress(chord); }
+  // Presses the key until the keyboard stands on the item. False when it does not get there.
+  bool walk_to(const std::string& path, ImGuiKeyChord key = ImGuiKey_Tab, int most = 80);
+  // Lets so much of the clock go by that the next command is a gesture of its own, which undo takes back alone.
+  void pause();
   // Puts the text into the prompt bar, as a person does: Ctrl+L, select all, type.
   void type_prompt(const std::string& text);
-  void type(const std::string& text) { engine.KeyCharsAppend(text.c_str()); }
+  void type(const std::string& text) { engine.KeyChars(text.c_str()); }
   // Starts a command of the palette by its name.
   void palette(const std::string& name);
   std::string clipboard() const;
+  // "Copy as JSON" of a panel's menu; discarded JSON when what it copied is none.
+  nlohmann::json copied_figure(const std::string& panel_id);
+  // "Copy value" of the menu of an item, or of what lies under the pointer. Never empty: the test fails before.
+  std::string copied_value(const std::string& path);
+  std::string copied_here();
+  // What the next frame has to read, and what of it is cut off or covered; see text_check.h.
+  const TextReport& read_text();
+  // All that can be read in windows whose name holds `window`, in the order of drawing, a line a text.
+  std::string shown_text(const std::string& window);
+  // What the card at the pointer says.
+  std::string hover_card() { return shown_text("##Tooltip"); }
   // A drag from one place of the screen to another.
   void drag(ImVec2 from, ImVec2 to);
+
+ private:
+  TextCheck& text_;
 };
 
 struct Registered {
@@ -61,6 +88,8 @@ struct Registered {
   void (*run)(Gui&);
 };
 std::vector<Registered>& registered_tests();
+// The number that a text begins with; NaN when it begins with none.
+float number(const std::string& text);
 struct Registration {
   Registration(const char* group, const char* name, const char* file, int line, void (*run)(Gui&)) {
     registered_tests().push_back({group, name, file, line, run});

@@ -2,6 +2,7 @@
 // name must hold. Prints "N passed, N failed" last; exit code 1 when one failed.
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,13 @@ namespace {
 
 struct Current {
   App* app = nullptr;
+  TextCheck text;
 };
 
 void run_registered(ImGuiTestContext* context) {
   const auto* test = static_cast<const Registered*>(context->Test->UserData);
   auto* current = static_cast<Current*>(context->Engine ? ImGui::GetIO().UserData : nullptr);
-  Gui gui(context, *current->app);
+  Gui gui(context, *current->app, current->text);
   context->Yield(2);
   current->app->bench().cancel();
   current->app->bench().clear_errors();
@@ -31,7 +33,12 @@ void run_registered(ImGuiTestContext* context) {
   gui.engine.KeyPress(ImGuiKey_Escape);
   gui.engine.MouseMoveToPos({4, 4});
   gui.settle(120);
-  if (!context->IsError()) test->run(gui);
+  if (context->IsError()) return;
+  try {
+    test->run(gui);
+  } catch (const std::exception& thrown) {  // JSON that has not what the test reads, a number that is none
+    IM_ERRORF("%s", thrown.what());
+  }
 }
 
 bool matches(const Registered& test, const std::vector<std::string>& words) {
@@ -58,6 +65,7 @@ Count run_gestures(const std::vector<std::string>& words) {
     return count;
   }
   Offscreen& view = **made;
+  view.draw_one_in(8);  // pixels cost most of a frame here; what the tests read is there before
   if (!view.settle(120) || !view.app().bench().model()) {
     const auto& error = view.app().bench().load_error();
     std::printf("the default model is not there: %s\n", error ? error->message().c_str() : "it did not load in time");
@@ -75,7 +83,7 @@ Count run_gestures(const std::vector<std::string>& words) {
   io.ConfigNoThrottle = true;
   io.ConfigStopOnError = false;
   io.ConfigBreakOnError = false;
-  Current current{&view.app()};
+  Current current{&view.app(), {}};
   ImGui::GetIO().UserData = &current;
   for (Registered& test : registered_tests()) {
     if (!matches(test, words)) continue;
@@ -84,7 +92,10 @@ Count run_gestures(const std::vector<std::string>& words) {
     registered->TestFunc = run_registered;
   }
   ImGuiTestEngine_Start(engine, ImGui::GetCurrentContext());
-  view.before_swap = [engine] { ImGuiTestEngine_PreSwap(engine); };
+  view.before_swap = [engine, &current] {
+    if (current.text.wanted) current.text.report = read_text(*ImGui::GetDrawData()), current.text.wanted = false;
+    ImGuiTestEngine_PreSwap(engine);
+  };
   view.after_swap = [engine] { ImGuiTestEngine_PostSwap(engine); };
   for (int i = 0; i < 2; ++i) view.frame();  // the engine wants to have seen the context work
   ImGuiTestEngine_QueueTests(engine, ImGuiTestGroup_Tests, nullptr, ImGuiTestRunFlags_RunFromCommandLine);
@@ -112,10 +123,15 @@ int main(int argc, char** argv) {
   Count count = run_gestures(words);
   if (words.empty() || words.front() == "window") {
     if (std::getenv("DISPLAY")) {
-      const std::string wrong = run_window_smoke();
-      std::printf("%s window: opens, draws, sleeps when nothing moves\n", wrong.empty() ? "ok    " : "FAILED");
-      if (!wrong.empty()) std::printf("       %s\n", wrong.c_str());
-      ++(wrong.empty() ? count.passed : count.failed);
+      const auto report = [&](const char* name, const std::string& wrong) {
+        std::printf("%s window: %s\n", wrong.empty() ? "ok    " : "FAILED", name);
+        if (!wrong.empty()) std::printf("       %s\n", wrong.c_str());
+        ++(wrong.empty() ? count.passed : count.failed);
+      };
+      report("opens, draws, sleeps when nothing moves", run_window_smoke());
+      report("a broken file and a model are dropped on it", run_window_drop());
+      if (std::getenv("XDG_STATE_HOME")) report("the last session is restored, a broken one is put aside", run_window_restore());
+      else std::printf("not run: the last session is restored (no XDG_STATE_HOME of the tests' own)\n");
     } else {
       std::printf("not run: the real window (no DISPLAY)\n");
     }
