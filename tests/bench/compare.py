@@ -1,46 +1,27 @@
-"""Our engine and llama.cpp in turns on one machine; prints one table of medians, spreads and ratios.
+"""Our engine and its peers in turns on this machine: one table of medians, spreads, ratios, bars and shares of the limits.
 
-    python compare.py --program build/release/glassbox --model FILE.gguf [--rounds 5] [--out results.json]
-
-Machines differ and are noisy: only ratios of one run count. Each round runs ours, then theirs, with the same thread count,
-so that a slow minute hits both; the ratio is taken round by round.
+Called by tests/bench/run, which builds and installs what it needs. Machines differ and are noisy: only what was measured in one
+run is compared, round by round.
 """
 
 import argparse
 import datetime
-import json
+import os
 import pathlib
 import platform
-import statistics
+import re
 import subprocess
 import sys
+import tempfile
 import time
 
-PREFILL, DECODE, SHORT = 512, 128, 8  # tokens; decode begins after SHORT tokens
+import curves
+import report
+import rows
+import texts
 
-
-def ours(program, model, threads):
-    def bench(*options):
-        command = [program, "bench", "-m", model, "-t", str(threads), "--repeat", "1", "--json", *options]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    prefill = bench("--prompt-tokens", str(PREFILL), "-n", "1")["prefill"]["tokens_per_s"]
-    decode = bench("--prompt-tokens", str(SHORT), "-n", str(DECODE))["decode"]["tokens_per_s"]
-    return {"prefill": prefill, "decode": decode}
-
-
-def theirs(model, threads):
-    script = pathlib.Path(__file__).with_name("peer_llama_cpp.py")
-    command = [sys.executable, str(script), model, str(threads), str(PREFILL), str(DECODE)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def first_token(program, model):
-    """Seconds from the start of the process to its end after one token."""
-    begun = time.perf_counter()
-    command = [program, "generate", "-m", model, "-p", "The capital of France is", "-n", "1", "--temp", "0"]
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - begun
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PARTS = ("engine", "tokenising", "start", "window")
 
 
 def processor():
@@ -50,39 +31,120 @@ def processor():
     return platform.processor()
 
 
-def spread(values, digits=1):
-    middle = statistics.median(values)
-    return f"{middle:.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--first-token-peer", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--model", required=True, help="a GGUF file (the default model)")
+    parser.add_argument("--rounds", type=int, help="rounds taken in turns (7; 2 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="few rounds, less depth: to see that everything works, in two minutes")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="keep N cores busy beside it")
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="measure the curves too, and write bench.md, .json, .csv, .svg there")
+    parser.add_argument("--save", action="store_true", help="the same under tests/bench/results, named by date and processor")
+    return parser.parse_args()
+
+
+class Setup:
+    """What is measured, with what."""
+
+    def __init__(self, options):
+        self.program, self.tests = options.build / "glassbox", options.build / "tests"
+        self.first_token_peer, self.model = options.first_token_peer, options.model
+        self.cores = len(os.sched_getaffinity(0))
+        self.threads = [count for count in (1, 2) if count <= self.cores]
+        self.rounds = options.rounds or (2 if options.quick else 7)
+        self.depth = 1024 if options.quick else 4096
+        self.curve_context = 1024 if options.quick else 8192
+        self.samples = 5 if options.quick else 200
+        self.limits = []  # of each round
+        self.about = self.peer_about = None
+
+
+def limits_line(setup):
+    if not setup.limits:
+        return ""
+    lines = []
+    for kind, what, unit in (("read", "memory read at", "GB/s"), ("int8", "int8 products", "Gop/s"), ("bf16", "bf16", "Gop/s"), ("f32", "f32", "Gop/s")):
+        values = [rows.limit_of(setup, kind, count) for count in setup.threads]
+        if all(values):
+            lines.append(f"{what} {' / '.join(f'{value / 1e9:.0f}' for value in values)} {unit}")
+    return f"The machine's limits in the same minutes, {' / '.join(map(str, setup.threads))} threads: " + "; ".join(lines) + "."
+
+
+def measure(setup, options, folder):
+    wanted = options.only or PARTS
+    text_size = (1 << 18) if options.quick else (1 << 20)
+    paths, distinct = texts.write_texts(ROOT, folder, text_size)
+    found, notes, extra = [], [], {}
+
+    def say(what):
+        print(f"bench: {what}", file=sys.stderr, flush=True)
+
+    if "engine" in wanted:
+        say("the engine, in turns with llama.cpp")
+        found += rows.engine(setup)
+    if "tokenising" in wanted:
+        say("tokenising")
+        made, notes, extra["tokenising_mb_s"] = rows.tokenising(setup, folder, paths)
+        found += made
+        notes.append("Texts: " + ", ".join(f"{name} of {text_size >> 10} KiB ({size >> 10} KiB before it repeats)" for name, size in distinct.items())
+                     + ", from the files of this repository.")
+    if "start" in wanted:
+        say("from the start of the process to the first token")
+        found += rows.first_token(setup)
+    if "window" in wanted:
+        say("the window")
+        made, extra["window"] = rows.window(setup)
+        found += made
+    points = []
+    if options.out or options.save:
+        say("the curves")
+        if setup.about is None:
+            with rows.sides.ours(setup, 1) as ours:
+                setup.about = ours.ask(do="describe")
+        points = curves.measure(setup, folder, paths)
+    return found, notes, extra, points
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out")
-    arguments = parser.parse_args()
+    options = arguments()
+    setup = Setup(options)
+    load, begun = os.getloadavg()[0], time.time()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found, notes, extra, points = measure(setup, options, folder)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
-    rows = []
-    for threads in (1, 2):
-        rounds = []
-        for _ in range(arguments.rounds):
-            rounds.append((ours(arguments.program, arguments.model, threads), theirs(arguments.model, threads)))
-        for work in ("prefill", "decode"):
-            a, b = [ours_[work] for ours_, _ in rounds], [theirs_[work] for _, theirs_ in rounds]
-            rows.append({"work": work, "threads": threads, "ours": a, "llama_cpp": b, "ratio": [x / y for x, y in zip(a, b)]})
-    starts = [first_token(arguments.program, arguments.model) for _ in range(arguments.rounds)]
+    date, name = datetime.date.today().isoformat(), processor()
+    head = f"{date} · {name}, {setup.cores} cores · load before: {load:.2f} · median (least–greatest) of {setup.rounds} rounds taken in turns"
+    if options.busy:
+        head += f" · beside {options.busy} busy core{'s' if options.busy > 1 else ''}"
+    if options.quick:
+        head += " · quick: figures to see that it works"
+    if setup.about:
+        head += f"\n\n{setup.about['model']}; glassbox: {setup.about['kernels']}"
+    if setup.peer_about:
+        head += f"; peer: llama-cpp-python {setup.peer_about['version']}, {' '.join(setup.peer_about['kernels'].split())}"
+    parts = [head, report.table(found), limits_line(setup), *notes, f"Measured in {(time.time() - begun) / 60:.0f} minutes."]
+    markdown = "\n\n".join(part for part in parts if part)
+    print(markdown)
 
-    date = datetime.date.today().isoformat()
-    print(f"{date} · {processor()} · tokens a second, median (least–greatest) of {arguments.rounds} rounds taken in turns\n")
-    print("| work | threads | glassbox | llama.cpp | ratio |\n|---|---|---|---|---|")
-    for row in rows:
-        tokens = PREFILL if row["work"] == "prefill" else DECODE
-        print(f"| {row['work']}, {tokens} tokens | {row['threads']} | {spread(row['ours'])} | {spread(row['llama_cpp'])} | {spread(row['ratio'], 2)} |")
-    print(f"\nprocess start to its end after one token: {spread(starts, 3)} s")
-    if arguments.out:
-        result = {"date": date, "processor": processor(), "rows": rows, "first_token_s": starts}
-        pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
+    result = {"date": date, "processor": name, "cores": setup.cores, "load_before": load, "busy": options.busy, "rounds": setup.rounds,
+              "engine": setup.about, "peer": setup.peer_about, "rows": [{**vars(row), "met": row.met()} for row in found],
+              "limits": setup.limits, "notes": notes, **extra}
+    written = []
+    if options.out:
+        written += report.write(options.out, "bench", markdown, result, points)
+    if options.save:
+        stem = f"{date}-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        written += report.write(ROOT / "tests" / "bench" / "results", stem, markdown, result, points)
+    for path in written:
+        print(f"bench: wrote {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":
