@@ -188,17 +188,23 @@ __attribute__((target("avx2,fma"))) void f32_avx2() {
 std::vector<Product> products() {
   std::vector<Product> found;
   const bool avx512 = __builtin_cpu_supports("avx512f") != 0, avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (avx512 && __builtin_cpu_supports("avx512vnni")) found.push_back({"int8", "vpdpbusd zmm", 128, int8_avx512});
-  else if (avx2) found.push_back({"int8", "vpmaddubsw ymm", 64, int8_avx2});
+  if (avx512 && __builtin_cpu_supports("avx512vnni"))
+    found.push_back({"int8", "vpdpbusd zmm", 128, int8_avx512});
+  else if (avx2)
+    found.push_back({"int8", "vpmaddubsw ymm", 64, int8_avx2});
   if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back({"bf16", "vdpbf16ps zmm", 64, bf16_avx512});
-  if (avx512) found.push_back({"f32", "vfmadd zmm", 32, f32_avx512});
-  else if (avx2 && __builtin_cpu_supports("fma")) found.push_back({"f32", "vfmadd ymm", 16, f32_avx2});
+  if (avx512)
+    found.push_back({"f32", "vfmadd zmm", 32, f32_avx512});
+  else if (avx2 && __builtin_cpu_supports("fma"))
+    found.push_back({"f32", "vfmadd ymm", 16, f32_avx2});
   return found;
 }
 
 #else
 
-std::vector<Product> products() { return {}; }
+std::vector<Product> products() {
+  return {};
+}
 
 #endif
 

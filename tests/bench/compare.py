@@ -57,6 +57,7 @@ class Setup:
         self.depth = 1024 if options.quick else 4096
         self.curve_context = 1024 if options.quick else 8192
         self.samples = 5 if options.quick else 200
+        self.captures = 1 if options.quick else 3  # pairs in a round, of a prefill without and with capture
         self.limits = []  # of each round
         self.about = self.peer_about = None
 

@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
   const std::string text = argv[3];
   const auto bytes = static_cast<int32_t>(text.size());
   std::vector<llama_token> tokens(text.size() + 8);
-  const int32_t count = llama_tokenize(vocab, text.data(), bytes, tokens.data(), static_cast<int32_t>(tokens.size()), false, true);
+  const int32_t count =
+      llama_tokenize(vocab, text.data(), bytes, tokens.data(), static_cast<int32_t>(tokens.size()), false, true);
   if (count < 1 || llama_decode(context, llama_batch_get_one(tokens.data(), count)) != 0) return 1;
   const float* logits = llama_get_logits_ith(context, -1);
   const auto best = static_cast<llama_token>(std::max_element(logits, logits + llama_vocab_n_tokens(vocab)) - logits);

@@ -63,7 +63,7 @@ def engine(setup):
                 "decode": {"do": "decode", "depth": SHORT, "tokens": DECODE},
                 "prefill": {"do": "prefill", "tokens": PREFILL},
                 "deep": {"do": "decode", "depth": setup.depth, "tokens": DEEP_TOKENS},
-                "capture": {"do": "capture", "tokens": PREFILL},
+                "capture": {"do": "capture", "tokens": PREFILL, "repeat": setup.captures},
             }
             if threads == max(setup.threads):
                 works["one"] = {"do": "batch", "sequences": 1, "depth": SHORT, "tokens": BATCH_STEPS}
@@ -94,8 +94,7 @@ def batch_rows(threads, found):
 
 
 def capture_rows(threads, answers):
-    extra = [answer["captured"] - answer["plain"] for answer in answers]
-    write = [answer["write"] for answer in answers]
+    extra, write = [answer["extra"] for answer in answers], [answer["write"] for answer in answers]
     size = answers[0]["bytes"] / 1e6
     note = f"{median(extra) / median([a['plain'] for a in answers]):+.1%} of the prefill"
     return [Row(f"all attention maps of a {PREFILL}-token prefill: extra time, against writing {size:.0f} MB", str(threads), "ms", extra, write,
@@ -154,12 +153,21 @@ def tokenising(setup, folder, texts):
         rest = ", ".join(f"{peer} {median(found[name, peer]):.1f}" for peer in PEERS[1:])
         rows.append(Row(f"tokenising {name}", "1", "MB/s", rate, found[name, "llama.cpp"], judged=rate, bar="≥ 20 MB/s",
                         also=not differing["llama.cpp"] and not differing["tokenizers"], limit=f"{rest}; ids equal to {', '.join(same) or 'nobody'}"))
+    notes.append(f"1 MiB of one letter: {one_letter(setup, folder):.3f} s.")
     return rows, notes, {f"{name}, {who}": rate for (name, who), rate in found.items()}
+
+
+def one_letter(setup, folder):
+    """Seconds: a single piece, which a search for merges that grows with its square would take hours for."""
+    path = pathlib.Path(folder, "letter.txt")
+    path.write_text("a" * (1 << 20))
+    with sides.ours(setup, 1) as ours:
+        return median(ours.ask(do="tokenise", file=str(path), repeat=3)["seconds"])
 
 
 def window(setup):
     """95th percentiles of bench_window: with the drawing in software that a machine without a graphics card has, and our own
-    work alone (OpenGL's calls go nowhere). The bar is held against the first."""
+    work alone (OpenGL takes every call and draws nothing). The bar is held against the first, and the second is told."""
     found = sides.window(setup)
     drawn, own = found["drawn"]["rows"], found["without_drawing"]["rows"]
     rows = []
@@ -172,6 +180,6 @@ def window(setup):
         ("UI work, stage 3, 512 tokens, playing", "≤ 2 ms"),
     ):
         value, alone = drawn[name]["p95_ms"], own[name]["p95_ms"]
-        rows.append(Row(f"{name} (p95 of {drawn[name]['samples']})", "", "ms", [value], judged=[value], bar=bar, digits=2,
+        rows.append(Row(f"{name} (p95 of {drawn[name]['samples']})", "", "ms", [value], judged=[value], bar=bar, digits=2, own=alone,
                         limit=f"median {drawn[name]['median_ms']:.2f}; without OpenGL's drawing p95 {alone:.2f}, median {own[name]['median_ms']:.2f}"))
     return rows, found
