@@ -21,7 +21,16 @@ enum class Precision : uint8_t { exact, fast };
 struct Linear {
   Tensor weight;  // [N, K] any dtype
   Tensor bias;    // [N] f32, may be empty
+  // The weight once more as packed_weight.h lays it out, for the CPU's fast precision; without it every call packs anew.
+  const std::byte* packed = nullptr;
 };
+
+// One of several layers that read the same x.
+struct Projection {
+  const Linear& layer;
+  float* out;  // [rows, N]
+};
+inline constexpr size_t kMostProjections = 3;  // q, k and v
 
 // Positions per block of the key/value cache. It is also the chunk in which attention sums over keys: the partial sums
 // of the chunks are merged in order, so a row's result depends on its own length and on nothing else.
@@ -70,9 +79,14 @@ class Ops {
   virtual void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
                          float* out) = 0;
 
-  // out = x Wᵀ + b. x [rows, K], out [rows, N]. In fast precision x is quantised to 8 bits in blocks of 32 when the
-  // weight is quantised; the sum over K has one order, whatever `rows` is.
-  virtual void linear(const float* x, const Linear& layer, Precision precision, int64_t rows, float* out) = 0;
+  // out = x Wᵀ + b for each of the layers, at most kMostProjections, all of the same K. x [rows, K]. In fast precision,
+  // where the weight is quantised, x is too: to 8 bits in blocks of 32, and to 16 in the few blocks that hold its
+  // largest values. The sum over K has one order, whatever `rows` and the other layers are.
+  virtual void linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) = 0;
+  void linear(const float* x, const Linear& layer, Precision precision, int64_t rows, float* out) {
+    const Projection projection{layer, out};
+    linears(x, {&projection, 1}, precision, rows);
+  }
 
   // Rotates pairs (i, i + D/2) of each head by position · frequency[i] (Su et al. 2021, in Hugging Face's order).
   // x, out [R, heads, D] (may be the same); frequency [D/2], in radians a position; attention_factor scales cos and sin.

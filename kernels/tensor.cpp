@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/large_pages.h"
 #include "kernels/quant_formats.h"
 
 namespace glassbox {
@@ -12,6 +13,7 @@ namespace glassbox {
 namespace {
 
 constexpr size_t kBufferAlignment = 64;  // a cache line, and the widest vector register
+constexpr size_t kLargeBuffer = size_t{8} << 20;
 
 constexpr std::array<DTypeInfo, kDTypeCount> kDTypes{{
     {"f32", 1, 4},
@@ -240,6 +242,7 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   // At least one byte, so that an empty buffer has a pointer of its own too.
   data_.reset(
       static_cast<std::byte*>(::operator new[](std::max<size_t>(bytes, 1), std::align_val_t{kBufferAlignment})));
+  if (bytes >= kLargeBuffer) ask_for_large_pages(data_.get(), bytes);
 }
 
 void Buffer::Free::operator()(std::byte* p) const {

@@ -95,6 +95,10 @@ class Gguf {
   // (the last one padded with zeros, then the length in bytes) are taken in by h ← mix(h ⊕ w) + 0x9e3779b97f4a7c15 with
   // SplitMix64's finaliser as `mix` (Steele, Lea & Flood 2014), from h = 0.
   uint64_t content_hash() const;
+  // What was read of the file need not stay in this process's memory; see MappedFile.
+  void release_pages() const {
+    if (file_) file_->release_pages();
+  }
   static constexpr uint64_t kHashSample = 4096;
 
  private:

@@ -26,6 +26,8 @@ class MappedFile {
   // replaced by renaming a new file over the old one, never in place.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  // Takes the pages out of this process's memory; the next look at one brings it back. For what was read once.
+  void release_pages() const;
 
  private:
   MappedFile(std::string path, const std::byte* data, size_t size);

@@ -78,6 +78,10 @@ MappedFile::~MappedFile() {
   unmap();
 }
 
+void MappedFile::release_pages() const {
+  ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 void MappedFile::unmap() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
   data_ = nullptr;

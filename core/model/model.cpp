@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/model/architectures.h"
+#include "kernels/packed_weight.h"
 
 namespace glassbox {
 
@@ -130,6 +131,32 @@ struct ModelLoader {
     return ordered;
   }
 
+  // The weights once more as the fast kernels read them, one after the other as a token meets them, in one piece of
+  // memory. What was read of the file for them need not stay there.
+  void pack_weights() {
+    Weights& weights = model.weights_;
+    std::vector<Linear*> linears;
+    for (LayerWeights& layer : weights.layers) {
+      for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+        if (!linear->weight.empty()) linears.push_back(linear);
+      }
+    }
+    linears.push_back(&weights.head);
+    size_t total = 0;
+    for (const Linear* linear : linears) total += packed_bytes(linear->weight);
+    if (total == 0) return;
+    Buffer packed(total);
+    std::byte* next = packed.data();
+    for (Linear* linear : linears) {
+      if (packed_bytes(linear->weight) == 0) continue;
+      pack_weight(linear->weight, next);
+      linear->packed = next;
+      next += packed_bytes(linear->weight);
+      file().release_pages();
+    }
+    model.owned_.push_back(std::move(packed));
+  }
+
   Result<void> attention_weights(int index, const LayerConfig& layer, LayerWeights& out) {
     const TensorNames& names = architecture.names;
     const int64_t width = model.config_.width;
@@ -221,6 +248,7 @@ struct ModelLoader {
       model.weights_.head = {model.weights_.embedding, {}};
       config.tied_head = true;
     }
+    pack_weights();
     return count_tensors();
   }
 

@@ -82,12 +82,11 @@ void attention_input(const Pass& pass, int l, const LayerConfig& layer, const La
 
   norm(pass, layer, weights.attn_norm, ws.resid, ws.normed);
   pass.at(Tap::attn_norm, l, ws.normed);
-  pass.ops.linear(ws.normed, weights.q, pass.precision, rows, ws.q);
+  const Projection projections[] = {{weights.q, ws.q}, {weights.k, ws.k}, {weights.v, ws.v}};
+  pass.ops.linears(ws.normed, projections, pass.precision, rows);
   pass.at(Tap::q, l, ws.q);
-  pass.ops.linear(ws.normed, weights.k, pass.precision, rows, ws.k);
   if (!layer.rope) round_to_cache(pass, cache, Tap::k, l, ws.k, kv_count);
   pass.at(Tap::k, l, ws.k);
-  pass.ops.linear(ws.normed, weights.v, pass.precision, rows, ws.v);
   round_to_cache(pass, cache, Tap::v, l, ws.v, kv_count);
   pass.at(Tap::v, l, ws.v);
   if (layer.rope) {
@@ -162,7 +161,8 @@ void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const Layer
   const size_t heads = static_cast<size_t>(layer.heads), dim = static_cast<size_t>(layer.head_dim);
   const size_t width = static_cast<size_t>(pass.config.width), z_size = heads * dim;
   Buffer inputs(heads * z_size * sizeof(float)), outputs(pass.rows.size() * heads * width * sizeof(float));
-  const Linear without_bias{weights.o.weight, {}};
+  Linear without_bias = weights.o;
+  without_bias.bias = {};
   for (size_t r = 0; r < pass.rows.size(); ++r) {
     std::fill_n(inputs.f32(), heads * z_size, 0.0f);
     for (size_t head = 0; head < heads; ++head) {
@@ -188,11 +188,9 @@ void mlp_input(const Pass& pass, int l, const LayerConfig& layer, const LayerWei
   const int64_t rows = pass.row_count(), count = rows * layer.ff;
   norm(pass, layer, weights.mlp_norm, ws.resid, ws.normed);
   pass.at(Tap::mlp_norm, l, ws.normed);
-  if (layer.gated) {
-    pass.ops.linear(ws.normed, weights.gate, pass.precision, rows, ws.gate);
-    pass.at(Tap::mlp_gate, l, ws.gate);
-  }
-  pass.ops.linear(ws.normed, weights.up, pass.precision, rows, ws.up);
+  const Projection projections[] = {{weights.up, ws.up}, {weights.gate, ws.gate}};
+  pass.ops.linears(ws.normed, std::span(projections).first(layer.gated ? 2 : 1), pass.precision, rows);
+  if (layer.gated) pass.at(Tap::mlp_gate, l, ws.gate);
   pass.at(Tap::mlp_up, l, ws.up);
   float* activated = layer.gated ? ws.gate : ws.up;
   if (layer.activation == Activation::silu) {

@@ -29,7 +29,8 @@ struct AttentionKernels {
     const F scale = S::set1(t.scale), cap = S::set1(t.soft_cap);
     for (int i = 0; i < t.queries; ++i) {
       float* s = t.weights[i];  // whole registers: the row has room, and nobody reads past its length
-      for (int64_t j = t.first_block * kChunk; j < t.lengths[i]; j += S::kLanes) {
+      const int64_t end = t.end_block * kChunk < t.lengths[i] ? t.end_block * kChunk : t.lengths[i];
+      for (int64_t j = t.first_block * kChunk; j < end; j += S::kLanes) {
         F score = S::mul(S::load(s + j), scale);
         if (t.soft_cap > 0.0f) score = S::mul(cap, VectorMath<S>::tanh(S::div(score, cap)));
         S::store(s + j, score);
@@ -111,8 +112,7 @@ struct AttentionKernels {
 
   template <class T>
   static void all_scores(const AttentionTile& t) {
-    const int64_t last = t.lengths[t.queries - 1];
-    for (int64_t block = t.first_block; block * kChunk < last; ++block) {
+    for (int64_t block = t.first_block; block < t.end_block; ++block) {
       const T* keys = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         const int64_t end = t.lengths[first + Q - 1] - block * kChunk;
@@ -168,8 +168,7 @@ struct AttentionKernels {
 
   template <class T>
   static void whole_mix(const AttentionTile& t) {
-    const int64_t last = t.lengths[t.queries - 1];
-    for (int64_t block = t.first_block; block * kChunk < last; ++block) {
+    for (int64_t block = t.first_block; block < t.end_block; ++block) {
       const T* values = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         if (t.lengths[first + Q - 1] <= block * kChunk) return;

@@ -11,12 +11,20 @@ namespace {
 static_assert(kKvBlock == 64, "the kernels' chunk");
 
 constexpr size_t kTileRows = 4;      // neighbouring rows that read the same keys together
-constexpr size_t kTileQueries = 32;  // most queries of one kernel call
+// Fewer groups for each thread than this leave some threads without work at the end; then blocks of keys are shared out.
+constexpr int64_t kGroupsPerThread = 4;
+constexpr int64_t kSplitKeys = 256;  // below, three more phases cost more than they bring
+constexpr size_t kSplitBlocks = 4;   // in one part
 // Scores of fewer keys than this are done before another thread is awake.
 constexpr int64_t kParallelKeys = 64;
 
 int64_t whole_blocks(int64_t keys) {
   return (keys + kKvBlock - 1) / kKvBlock * kKvBlock;
+}
+
+// The first key that the row's window leaves.
+int64_t first_key(const AttentionArgs& args, size_t row) {
+  return args.window > 0 ? std::max(0, args.rows[row].position + 1 - args.window) : 0;
 }
 
 KeyRow row_or_none(std::span<const KeyRow> rows, size_t r) {
@@ -57,17 +65,16 @@ void CpuOps::attention_mix(const AttentionArgs& args, std::span<const KeyRow> pa
 void CpuOps::attend(const AttentionCall& call) {
   const AttentionArgs& args = call.args;
   if (args.rows.empty()) return;
-  const size_t group = static_cast<size_t>(args.heads / args.kv_heads);
-  const size_t most_rows = std::clamp<size_t>(kTileQueries / group, 1, kTileRows);
+  const size_t heads = static_cast<size_t>(args.heads), kv_heads = static_cast<size_t>(args.kv_heads);
+  const size_t shared = heads / kv_heads, heads_together = std::min(shared, kTileQueries);
+  const size_t most_rows = std::clamp<size_t>(kTileQueries / shared, 1, kTileRows);
   int64_t keys = 0, longest = 0;
   for (const RowPosition& row : args.rows) {
     keys += row.position + 1;
     longest = std::max<int64_t>(longest, row.position + 1);
   }
-  reserve_scratch(kTileQueries * static_cast<size_t>(whole_blocks(longest)) *
-                  sizeof(float));  // a row of scores a query
 
-  // Tiles start where the sequence or the run of positions breaks, so their number is counted first.
+  // Runs end where the sequence or the row of positions breaks, so their number is counted first.
   tile_starts_.clear();
   for (size_t r = 0; r < args.rows.size();) {
     tile_starts_.push_back(r);
@@ -79,97 +86,185 @@ void CpuOps::attend(const AttentionCall& call) {
     r = end;
   }
   tile_starts_.push_back(args.rows.size());
-  const int64_t runs = static_cast<int64_t>(tile_starts_.size()) - 1;
-  const auto tile = [&](int worker, int64_t index) {
-    const size_t run = static_cast<size_t>(runs - 1 - index / args.kv_heads);  // the longest first
-    attend_tile(call, worker, tile_starts_[run], tile_starts_[run + 1] - tile_starts_[run],
-                static_cast<int>(index % args.kv_heads));
+  const size_t runs = tile_starts_.size() - 1, parts = (shared + heads_together - 1) / heads_together;
+  const int64_t groups = static_cast<int64_t>(runs * kv_heads * parts);
+  const auto describe = [&](int64_t index, AttentionGroup& group) {
+    const size_t i = static_cast<size_t>(index), run = runs - 1 - i / (kv_heads * parts);  // the longest first
+    const size_t kv_head = i / parts % kv_heads, first_head = i % parts * heads_together;
+    group.first_row = tile_starts_[run];
+    group.row_count = tile_starts_[run + 1] - tile_starts_[run];
+    group.first_head = kv_head * shared + first_head;
+    group.head_count = std::min(heads_together, shared - first_head);
+    describe_group(call, kv_head, group);
+  };
+  const size_t row_floats = static_cast<size_t>(whole_blocks(longest));
+
+  if (pool_.threads() > 1 && groups < pool_.threads() * kGroupsPerThread && longest >= kSplitKeys) {
+    groups_.resize(static_cast<size_t>(groups));
+    for (int64_t i = 0; i < groups; ++i) describe(i, groups_[static_cast<size_t>(i)]);
+    return attend_split(call, row_floats);
+  }
+  reserve_scratch(kTileQueries * row_floats * sizeof(float));  // a row of scores a query
+  const auto whole_group = [&](int worker, int64_t index) {
+    AttentionGroup group;
+    describe(index, group);
+    place_weights(reinterpret_cast<float*>(scratch(worker)), row_floats, group);
+    if (call.q != nullptr) kernels_.scores(keys_of(call, group));
+    for (size_t i = 0; i < group.queries(); ++i) weigh(call, group, i);
+    if (call.z != nullptr) kernels_.mix(values_of(call, group));
   };
   if (keys * args.heads < kParallelKeys * 8) {
-    for (int64_t i = 0; i < runs * args.kv_heads; ++i) tile(0, i);
+    for (int64_t i = 0; i < groups; ++i) whole_group(0, i);
   } else {
-    pool_.parallel_for(runs * args.kv_heads, tile);
+    pool_.parallel_for(groups, whole_group);
   }
 }
 
-void CpuOps::attend_tile(const AttentionCall& call, int worker, size_t first_row, size_t row_count, int kv_head) {
-  const AttentionArgs& args = call.args;
-  const size_t group = static_cast<size_t>(args.heads / args.kv_heads);
-  const int64_t longest = args.rows[first_row + row_count - 1].position + 1;
-  const int64_t stride = whole_blocks(longest);
-  const KvSpan& cache = args.sequences[static_cast<size_t>(args.rows[first_row].sequence)];
+// Few groups with many keys, a step of decoding: the blocks of keys are shared out too. The sums over the values of
+// each block are kept and added up in the blocks' order, as the kernels do it for a whole group: the bits are the same.
+void CpuOps::attend_split(const AttentionCall& call, size_t row_floats) {
+  const size_t dim = static_cast<size_t>(call.args.head_dim);
+  size_t queries = 0, most_blocks = 0, most_queries = 0;
+  for (const AttentionGroup& group : groups_) {
+    queries += group.queries();
+    most_queries = std::max(most_queries, group.queries());
+    most_blocks = std::max(most_blocks, static_cast<size_t>(whole_blocks(group.longest) / kKvBlock));
+  }
+  const size_t sum_floats = most_blocks * dim;  // of a query
+  const size_t bytes = queries * (row_floats + sum_floats) * sizeof(float);
+  if (split_.bytes() < bytes) split_ = Buffer(bytes);
+  float *next = split_.f32(), *sums = next + queries * row_floats;
+  for (AttentionGroup& group : groups_) {
+    place_weights(next, row_floats, group);
+    next += group.queries() * row_floats;
+  }
 
-  std::array<int32_t, kTileQueries> lengths;
-  std::array<const float*, kTileQueries> query;
-  std::array<float*, kTileQueries> weights, out;
-  AttentionTile tile{};
-  tile.head_offset = int64_t{kv_head} * kKvBlock * args.head_dim * dtype_info(cache.dtype).block_bytes;
+  const size_t parts = (most_blocks + kSplitBlocks - 1) / kSplitBlocks;
+  const auto for_blocks = [&](const auto& body) {  // body(group, its first query of all, first block, end)
+    pool_.parallel_for(static_cast<int64_t>(groups_.size() * parts), [&](int, int64_t index) {
+      const size_t g = static_cast<size_t>(index) / parts, part = static_cast<size_t>(index) % parts;
+      size_t first_query = 0;
+      for (size_t i = 0; i < g; ++i) first_query += groups_[i].queries();
+      const int64_t first = static_cast<int64_t>(part * kSplitBlocks);
+      const int64_t end = std::min(first + int64_t{kSplitBlocks}, whole_blocks(groups_[g].longest) / kKvBlock);
+      body(groups_[g], first_query, first, end);
+    });
+  };
+  const auto for_queries = [&](const auto& body) {  // body(group, its query, that query of all)
+    pool_.parallel_for(static_cast<int64_t>(queries), [&](int, int64_t index) {
+      size_t g = 0, i = static_cast<size_t>(index);
+      for (; i >= groups_[g].queries(); ++g) i -= groups_[g].queries();
+      body(groups_[g], i, static_cast<size_t>(index));
+    });
+  };
+
+  if (call.q != nullptr) {
+    for_blocks([&](AttentionGroup& group, size_t, int64_t first, int64_t end) {
+      AttentionTile tile = keys_of(call, group);
+      tile.first_block = std::max(tile.first_block, first);
+      tile.end_block = end;
+      if (tile.first_block < end) kernels_.scores(tile);
+    });
+  }
+  for_queries([&](AttentionGroup& group, size_t i, size_t) { weigh(call, group, i); });
+  if (call.z == nullptr) return;
+  for_blocks([&](AttentionGroup& group, size_t first_query, int64_t first, int64_t end) {
+    AttentionTile tile = values_of(call, group);
+    std::array<float*, kTileQueries> out;
+    tile.out = out.data();
+    for (int64_t block = std::max(tile.first_block, first); block < end; ++block) {
+      for (size_t i = 0; i < group.queries(); ++i) {
+        out[i] = sums + (first_query + i) * sum_floats + static_cast<size_t>(block) * dim;
+      }
+      AttentionTile one = tile;
+      one.first_block = block;
+      one.end_block = block + 1;
+      kernels_.mix(one);
+    }
+  });
+  for_queries([&](AttentionGroup& group, size_t i, size_t query) {
+    std::memset(group.out[i], 0, dim * sizeof(float));
+    const int64_t end = whole_blocks(group.lengths[i]) / kKvBlock;
+    for (int64_t block = values_of(call, group).first_block; block < end; ++block) {
+      const float* sum = sums + query * sum_floats + static_cast<size_t>(block) * dim;
+      kernels_.add(group.out[i], sum, call.args.head_dim, group.out[i]);
+    }
+  });
+}
+
+// Everything but where the weights lie.
+void CpuOps::describe_group(const AttentionCall& call, size_t kv_head, AttentionGroup& group) const {
+  const AttentionArgs& args = call.args;
+  const KvSpan& cache = args.sequences[static_cast<size_t>(args.rows[group.first_row].sequence)];
+  AttentionTile& tile = group.tile;
+  tile = {};
+  tile.head_offset =
+      static_cast<int64_t>(kv_head) * kKvBlock * args.head_dim * dtype_info(cache.dtype).block_bytes;
   tile.dtype = cache.dtype;
   tile.head_dim = args.head_dim;
-  tile.lengths = lengths.data();
-  tile.query = query.data();
-  tile.weights = weights.data();
-  tile.out = out.data();
+  tile.queries = static_cast<int>(group.queries());
+  tile.lengths = group.lengths.data();
+  tile.query = group.query.data();
+  tile.weights = group.weights.data();
+  tile.out = group.out.data();
   tile.scale = args.scale;
   tile.soft_cap = args.soft_cap;
-
-  const auto low = [&](size_t row) -> int64_t {  // the first key that the row's window leaves
-    return args.window > 0 ? std::max(0, args.rows[row].position + 1 - args.window) : 0;
-  };
-  bool all_scores = false;
-  for (size_t r = first_row; r < first_row + row_count; ++r) {
-    all_scores = all_scores || row_or_none(call.scores, r).data != nullptr;
+  group.longest = args.rows[group.first_row + group.row_count - 1].position + 1;
+  tile.end_block = whole_blocks(group.longest) / kKvBlock;
+  group.first_block = first_key(args, group.first_row) / kKvBlock;
+  group.all_scores = false;
+  for (size_t r = group.first_row; r < group.first_row + group.row_count; ++r) {
+    group.all_scores = group.all_scores || row_or_none(call.scores, r).data != nullptr;
   }
-  const int64_t first_block = low(first_row) / kKvBlock;
+  for (size_t i = 0; i < group.queries(); ++i) {
+    const size_t row = group.row(i);
+    const size_t vector = (row * static_cast<size_t>(args.heads) + group.head(i)) * static_cast<size_t>(args.head_dim);
+    group.lengths[i] = args.rows[row].position + 1;
+    group.query[i] = call.q == nullptr ? nullptr : call.q + vector;
+    group.out[i] = call.z == nullptr ? nullptr : call.z + vector;
+  }
+}
 
-  const size_t heads_together = std::max<size_t>(1, std::min(group, kTileQueries / row_count));
-  for (size_t first_head = 0; first_head < group; first_head += heads_together) {
-    const size_t heads = std::min(heads_together, group - first_head);
-    tile.queries = static_cast<int>(row_count * heads);
-    const auto for_queries = [&](const auto& visit) {  // visit(query, row, head)
-      for (size_t i = 0; i < row_count * heads; ++i) {
-        visit(i, first_row + i / heads, static_cast<size_t>(kv_head) * group + first_head + i % heads);
-      }
-    };
-    const auto in = [](KeyRow row, size_t head) { return row.data + static_cast<int64_t>(head) * row.head_stride; };
-    for_queries([&](size_t i, size_t row, size_t head) {
-      const size_t vector = (row * static_cast<size_t>(args.heads) + head) * static_cast<size_t>(args.head_dim);
-      lengths[i] = args.rows[row].position + 1;
-      query[i] = call.q == nullptr ? nullptr : call.q + vector;
-      out[i] = call.z == nullptr ? nullptr : call.z + vector;
-      weights[i] = reinterpret_cast<float*>(scratch(worker)) + static_cast<int64_t>(i) * stride;
-    });
+void CpuOps::place_weights(float* rows, size_t row_floats, AttentionGroup& group) {
+  for (size_t i = 0; i < group.queries(); ++i) group.weights[i] = rows + i * row_floats;
+}
 
-    if (call.q != nullptr) {
-      tile.blocks = cache.keys;
-      tile.first_block = all_scores ? 0 : first_block;
-      kernels_.scores(tile);
-      for_queries([&](size_t i, size_t row, size_t head) {
-        const KeyRow wanted = row_or_none(call.scores, row);
-        if (wanted.data != nullptr)
-          std::memcpy(in(wanted, head), weights[i], sizeof(float) * static_cast<size_t>(lengths[i]));
-      });
-    }
-    if (call.z != nullptr && call.q != nullptr) {
-      for_queries([&](size_t i, size_t row, size_t head) {
-        kernels_.softmax(weights[i], low(row), lengths[i], weights[i]);
-        const KeyRow wanted = row_or_none(call.pattern, row);
-        if (wanted.data != nullptr)
-          std::memcpy(in(wanted, head), weights[i], sizeof(float) * static_cast<size_t>(lengths[i]));
-      });
-    } else if (!call.given_scores.empty()) {
-      for_queries([&](size_t i, size_t row, size_t head) {
-        kernels_.softmax(in(call.given_scores[row], head), low(row), lengths[i], in(call.pattern[row], head));
-      });
-    }
-    if (call.z != nullptr) {
-      tile.blocks = cache.values;
-      tile.first_block = call.q != nullptr ? first_block : 0;  // an edited pattern may reach beyond the window
-      if (call.q == nullptr) {
-        for_queries([&](size_t i, size_t row, size_t head) { weights[i] = in(call.given_pattern[row], head); });
-      }
-      kernels_.mix(tile);
-    }
+AttentionTile CpuOps::keys_of(const AttentionCall& call, const AttentionGroup& group) {
+  AttentionTile tile = group.tile;
+  tile.blocks = call.args.sequences[static_cast<size_t>(call.args.rows[group.first_row].sequence)].keys;
+  tile.first_block = group.all_scores ? 0 : group.first_block;
+  return tile;
+}
+
+AttentionTile CpuOps::values_of(const AttentionCall& call, const AttentionGroup& group) {
+  AttentionTile tile = group.tile;
+  tile.blocks = call.args.sequences[static_cast<size_t>(call.args.rows[group.first_row].sequence)].values;
+  tile.first_block = call.q != nullptr ? group.first_block : 0;  // an edited pattern may reach beyond the window
+  return tile;
+}
+
+// From scores to weights for one query of a group, and both to where they are wanted.
+void CpuOps::weigh(const AttentionCall& call, AttentionGroup& group, size_t query) {
+  const size_t row = group.row(query), head = group.head(query);
+  const size_t bytes = sizeof(float) * static_cast<size_t>(group.lengths[query]);
+  const int64_t low = first_key(call.args, row);
+  const auto in = [&](KeyRow keys) { return keys.data + static_cast<int64_t>(head) * keys.head_stride; };
+  float*& weights = group.weights[query];
+  if (!call.given_scores.empty()) {
+    kernels_.softmax(in(call.given_scores[row]), low, group.lengths[query], in(call.pattern[row]));
+    return;
+  }
+  if (!call.given_pattern.empty()) {
+    weights = in(call.given_pattern[row]);
+    return;
+  }
+  if (const KeyRow wanted = row_or_none(call.scores, row); wanted.data != nullptr) {
+    std::memcpy(in(wanted), weights, bytes);
+  }
+  if (call.z == nullptr) return;
+  kernels_.softmax(weights, low, group.lengths[query], weights);
+  if (const KeyRow wanted = row_or_none(call.pattern, row); wanted.data != nullptr) {
+    std::memcpy(in(wanted), weights, bytes);
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "kernels/cpu/kernel_table.h"
@@ -22,7 +23,7 @@ class CpuOps : public Ops {
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;
   void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
                  float* out) override;
-  void linear(const float* x, const Linear& layer, Precision precision, int64_t rows, float* out) override;
+  void linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) override;
   void rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
             float attention_factor, float* out) override;
   void kv_store(const AttentionArgs& args, const float* k, const float* v) override;
@@ -43,10 +44,31 @@ class CpuOps : public Ops {
   static constexpr int64_t kPartElements = 8192;
 
   struct AttentionCall;  // what one of the four attention functions reads and writes
+  static constexpr size_t kTileQueries = 32;  // most queries of one kernel call
+  // Queries that share a key/value head, with the arrays that the kernels' description of them points into.
+  struct AttentionGroup {
+    size_t first_row, row_count, first_head, head_count;
+    AttentionTile tile;
+    std::array<int32_t, kTileQueries> lengths;
+    std::array<const float*, kTileQueries> query;
+    std::array<float*, kTileQueries> weights, out;
+    int64_t first_block, longest;
+    bool all_scores;  // also those that the window hides
 
-  QuantisedRows quantise(const float* x, int64_t rows, int64_t columns);
+    size_t queries() const { return row_count * head_count; }
+    size_t row(size_t query_index) const { return first_row + query_index / head_count; }
+    size_t head(size_t query_index) const { return first_head + query_index % head_count; }
+  };
+
+  const QuantisedBlock* quantise(const float* x, int64_t rows, int64_t columns);
+  void pack_missing(std::span<const Projection> layers);
   void attend(const AttentionCall& call);
-  void attend_tile(const AttentionCall& call, int worker, size_t first_row, size_t row_count, int kv_head);
+  void attend_split(const AttentionCall& call, size_t row_floats);
+  void describe_group(const AttentionCall& call, size_t kv_head, AttentionGroup& group) const;
+  static void place_weights(float* rows, size_t row_floats, AttentionGroup& group);
+  static AttentionTile keys_of(const AttentionCall& call, const AttentionGroup& group);
+  static AttentionTile values_of(const AttentionCall& call, const AttentionGroup& group);
+  void weigh(const AttentionCall& call, AttentionGroup& group, size_t query);
   // body(first, count) over 0 … n in parts, on several threads when `n` is worth it. Parts are whole registers.
   template <class Body>
   void for_parts(int64_t n, const Body& body);
@@ -61,8 +83,11 @@ class CpuOps : public Ops {
   ThreadPool pool_;
   std::vector<Buffer> scratch_;  // one a worker
   Buffer quantised_;             // rows of x in 8 bits, shared by the workers
+  Buffer packed_;                // weights that came without their packed form
   std::vector<RopeTable> rope_tables_;
-  std::vector<size_t> tile_starts_;  // rows at which attention's tiles start, and their end
+  std::vector<size_t> tile_starts_;  // rows at which attention's runs start, and their end
+  std::vector<AttentionGroup> groups_;
+  Buffer split_;  // weights and sums of attention that is split along the keys
 };
 
 template <class Body>

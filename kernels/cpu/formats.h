@@ -1,8 +1,8 @@
 // The quantised formats as the kernels see them: blocks of 32 unsigned quants u with
 //   value = scale·(u − kBias) + minimum.
 // kHasMinimum: the format has a minimum, else it is 0. kHalves: the two halves of a block of 32 have a scale each.
-// Each format gives the quants of one block, and the scales and minima of a whole row; `step`, where it has one, is a
-// shorter way to the quants of a whole step (S::join). quant_formats.h describes the bytes.
+// Each format gives the quants of one block, and the scales and minima of a whole row; quant_formats.h describes the
+// bytes. The exact kernels read them; the fast ones have packed weights (packed_weight.h).
 #pragma once
 
 #include <stdint.h>
@@ -57,9 +57,6 @@ struct Q4_0Format : LeadingHalves<S, BlockQ4_0> {
   using Traits = QuantTraits<8, false, false>;
   using Row = BlockQ4_0;
   static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
-  static void step(const Row* row, int64_t b, typename S::Bytes& first, typename S::Bytes& second) {
-    S::nibble_step(row[b].quants, sizeof(Row), first, second);
-  }
 };
 
 template <class S>
@@ -67,9 +64,6 @@ struct Q4_1Format : LeadingHalves<S, BlockQ4_1> {
   using Traits = QuantTraits<0, true, false>;
   using Row = BlockQ4_1;
   static auto block(const Row* row, int64_t b) { return S::nibbles(row[b].quants); }
-  static void step(const Row* row, int64_t b, typename S::Bytes& first, typename S::Bytes& second) {
-    S::nibble_step(row[b].quants, sizeof(Row), first, second);
-  }
 };
 
 template <class S>

@@ -10,36 +10,38 @@
 
 namespace glassbox::cpu {
 
-// Quantised rows and their scales lie in memory padded to these counts, so that kernels need no tail there. They fit
-// all instruction sets.
-inline constexpr int64_t kPadColumns = 128;
-inline constexpr int64_t kPadBlocks = 16;
-
-// Rows of x in 8 bits: x[i] ≈ scale[i / 32] · value[i]. The order of the values is the kernel's own (see
-// Portable::join).
-struct QuantisedRows {
-  int8_t* values;        // [rows, value_stride]
-  float* scales;         // [rows, block_stride]
-  float* sums;           // [rows, block_stride], scale · Σ value of each block
-  int64_t value_stride;  // K rounded up to kPadColumns
-  int64_t block_stride;  // K / 32 rounded up to kPadBlocks
+// 32 values of a row of x in 8 bits: x[i] ≈ scale · values[i].
+//
+// A row is its blocks in order and then some refinements: the blocks with the largest scales once more, with what
+// rounding left of them. A few channels of a transformer are far larger than the rest (Dettmers et al. 2022), and most
+// of the error lies in their blocks: on the golden text two refinements for eighteen blocks take the mean KL divergence
+// from 2.8e-3 to 0.7e-3 nats.
+struct QuantisedBlock {
+  int8_t values[32];
+  float scale;
+  float scaled_sum;      // scale · Σ values
+  int32_t half_sums[2];  // Σ values[0 … 15], Σ values[16 … 31]
+  int32_t block;         // columns 32 · block …
 };
 
 // A part of out = x Wᵀ + b: some weight rows, all rows of x.
 struct LinearTile {
   const std::byte* weight;  // [weight_rows, K]
   int64_t row_bytes;
+  const std::byte* packed;  // the same in stripes (packed_weight.h), for the fast kernels
+  int64_t stripe_bytes;
   int64_t weight_rows;
-  int64_t columns;          // K
-  const float* x;           // [rows, K]
-  QuantisedRows quantised;  // the same, for the fast kernels
+  int64_t columns;                  // K
+  const float* x;                   // [rows, K]
+  const QuantisedBlock* quantised;  // [rows, K / 32 + refinements], for the fast kernels
+  int64_t refinements;
   int64_t rows;
   const float* bias;  // [weight_rows] or null
   float* out;         // [rows, out_stride]
   int64_t out_stride;
   std::byte* scratch;  // linear_scratch_bytes(weight_rows, K), 64-byte aligned
 };
-// For each weight row its values (fp32 at most) and its scales.
+// For the exact kernels: each weight row's values in fp32, and its scales.
 size_t linear_scratch_bytes(int64_t weight_rows, int64_t columns);
 
 // Queries that share a key/value head of one sequence.
@@ -53,7 +55,7 @@ struct AttentionTile {
   const float* const* query;  // [queries] → [D], for scores
   float* const* weights;      // [queries] → scores or pattern; scores need room for a whole number of blocks
   float* const* out;          // [queries] → [D], for mix
-  int64_t first_block;        // keys before this block are left out
+  int64_t first_block, end_block;  // keys of other blocks are left out
   float scale;
   float soft_cap;
 };
@@ -61,8 +63,8 @@ struct AttentionTile {
 struct KernelTable {
   const char* name;
 
-  // One row of x into 8 bits; also fills the padding with zeros.
-  void (*quantise_row)(const float* x, int64_t row, int64_t columns, const QuantisedRows& out);
+  // One row of x into 8 bits. out [blocks + refinements]; refinements ≤ blocks.
+  void (*quantise_row)(const float* x, int64_t blocks, int64_t refinements, QuantisedBlock* out);
   void (*linear_fast[kDTypeCount])(const LinearTile&);  // plain types: as exact
   void (*linear_exact[kDTypeCount])(const LinearTile&);
 

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/formats.h"
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/packed_weight.h"
 
 namespace glassbox::cpu {
 
@@ -15,46 +16,44 @@ struct LinearKernels {
   using F = typename S::F;
   using I = typename S::I;
   using Bytes = typename S::Bytes;
-  using Block = typename S::Block;
-  static constexpr int kStep = S::kStepBlocks;
-  static constexpr int kBytesStep = 32 * kStep;  // quants of one step, as they lie in scratch
 
-  static void quantise_row(const float* x, int64_t row, int64_t columns, const QuantisedRows& out) {
-    int8_t* values = out.values + row * out.value_stride;
-    float* scales = out.scales + row * out.block_stride;
-    float* sums = out.sums + row * out.block_stride;
-    const int64_t blocks = columns / 32;
-    for (int64_t b = 0; b < blocks; ++b) {
-      const float* in = x + 32 * b;
-      F largest = S::zero(), poison = S::zero();  // 0 · x: no number where x is none, so that it stays visible
-      for (int i = 0; i < 32; i += S::kLanes) {
-        const F v = S::load(in + i);
-        largest = S::max(largest, S::abs(v));
-        poison = S::fma(v, S::zero(), poison);
+  static void quantise_row(const float* x, int64_t blocks, int64_t refinements, QuantisedBlock* out) {
+    for (int64_t b = 0; b < blocks; ++b) quantise_block(x + 32 * b, b, out[b]);
+    // The last of the blocks to refine, by falling scale and then by place. A scale that is no number comes never.
+    float least = __builtin_inff();
+    int64_t last = -1, found = 0;
+    for (; found < refinements; ++found) {
+      int64_t next = -1;
+      for (int64_t b = 0; b < blocks; ++b) {
+        const bool left = out[b].scale < least || (out[b].scale == least && b > last);
+        if (left && (next < 0 || out[b].scale > out[next].scale)) next = b;
       }
-      const float range = S::max_lane(largest) + S::sum(poison);
-      const float inverse = range > 0.0f ? 127.0f / range : 0.0f;
-      int8_t* place = values + (b / kStep) * kBytesStep + (b % kStep) * 16;
-      const int sum = S::quantise16(in, inverse, place) + S::quantise16(in + 16, inverse, place + 16 * kStep);
-      scales[b] = range / 127.0f;
-      sums[b] = scales[b] * static_cast<float>(sum);
+      if (next < 0) break;
+      last = next;
+      least = out[next].scale;
     }
-    for (int64_t b = blocks; b < out.value_stride / 32; ++b) {
-      int8_t* place = values + (b / kStep) * kBytesStep + (b % kStep) * 16;
-      memset(place, 0, 16);
-      memset(place + 16 * kStep, 0, 16);
+    QuantisedBlock* refinement = out + blocks;
+    for (int64_t b = 0; b < blocks && found > 0; ++b) {
+      if (!(out[b].scale > least || (out[b].scale == least && b <= last))) continue;
+      float rest[32];
+      for (int i = 0; i < 32; ++i) {  // in double precision the product is exact, fused or not
+        rest[i] = static_cast<float>(x[32 * b + i] - static_cast<double>(out[b].scale) * out[b].values[i]);
+      }
+      quantise_block(rest, b, *refinement++);
     }
-    for (int64_t b = blocks; b < out.block_stride; ++b) scales[b] = sums[b] = 0.0f;
+    for (; refinement < out + blocks + refinements; ++refinement) *refinement = QuantisedBlock{};
   }
 
-  // Quantised weights, quantised x.
-  template <class Format>
-  static void fast_tile(const LinearTile& t) {
-    if (t.rows == 1) {
-      fast_one_row<Format>(t);
-    } else {
-      fast_many_rows<Format>(t);
-    }
+  // Quantised weights, quantised x: stripes of sixteen weight rows times rows of x. Every output is
+  //   Σ_blocks scale_w·scale_x·Σ (u − bias)·v  +  Σ_blocks minimum_w·(scale_x·Σ v)
+  // with exact integers inside a block and one fp32 sum over the blocks and then the refinements of x in order, so that
+  // its bits depend on nothing else. Fast because a vector of weights, once loaded and unpacked, meets kPackedRows rows of x out of registers, each
+  // of whose values comes as a broadcast that the product's own instruction does.
+  template <DType type>
+  static void packed_tile(const LinearTile& t) {
+    int64_t r = 0;  // x outside: its rows stay in the first-level cache while the tile's stripes pass
+    for (; r + S::kPackedRows <= t.rows; r += S::kPackedRows) packed_rows<type, S::kPackedRows>(t, r);
+    packed_rest<type, S::kPackedRows - 1>(t, r);
   }
 
   // Quantised weights made fp32, or fp32 as they are.
@@ -62,7 +61,7 @@ struct LinearKernels {
   static void dequantised_tile(const LinearTile& t) {
     float* values = reinterpret_cast<float*>(t.scratch);
     const int64_t blocks = t.columns / 32;
-    const RowScales scales = scales_after(values + t.weight_rows * t.columns, 0, padded_blocks(blocks));
+    const RowScales scales = scales_after(values + t.weight_rows * t.columns, blocks);
     for (int64_t n = 0; n < t.weight_rows; ++n) {
       const auto* row = reinterpret_cast<const typename Format::Row*>(t.weight + n * t.row_bytes);
       Format::scales(row, blocks, scales);
@@ -94,87 +93,140 @@ struct LinearKernels {
   // From this many rows of x on, 16-bit weights are widened once instead of in every product.
   static constexpr int kWorthWidening = 2 * S::kTileRows;
 
-  static int64_t padded_blocks(int64_t blocks) { return (blocks + kPadBlocks - 1) / kPadBlocks * kPadBlocks; }
-  static int64_t padded_columns(int64_t columns) { return (columns + kPadColumns - 1) / kPadColumns * kPadColumns; }
-  static RowScales scales_after(float* base, int64_t row, int64_t padded) {
-    float* p = base + 3 * padded * row;
-    return {p, p + padded, p + 2 * padded};
-  }
-  static void clear_padding(RowScales s, int64_t blocks, int64_t padded) {
-    for (int64_t b = blocks; b < padded; ++b) s.scale[b] = s.second_scale[b] = s.minimum[b] = 0.0f;
-  }
-
-  // ---- fast
-
-  // Quants out of the file's blocks, straight into registers.
-  template <class Format>
-  struct PackedSource {
-    const std::byte* weight;
-    int64_t row_bytes;
-    void load(int64_t n, int64_t step, int count, Bytes& first, Bytes& second) const {
-      const auto* row = reinterpret_cast<const typename Format::Row*>(weight + n * row_bytes);
-      if constexpr (requires { &Format::step; }) {
-        if (count == kStep) return Format::step(row, step * kStep, first, second);
-      }
-      Block block[kStep];
-      for (int i = 0; i < kStep; ++i) block[i] = i < count ? Format::block(row, step * kStep + i) : S::block_zero();
-      S::join(block, first, second);
+  // The rows of x that are left over, at most X.
+  template <DType type, int X>
+  static void packed_rest(const LinearTile& t, int64_t r) {
+    if constexpr (X > 0) {
+      if (t.rows - r == X) return packed_rows<type, X>(t, r);
+      packed_rest<type, X - 1>(t, r);
     }
-  };
-  // Quants that were unpacked into scratch.
-  struct UnpackedSource {
-    const uint8_t* quants;
-    int64_t row_bytes;
-    void load(int64_t n, int64_t step, int, Bytes& first, Bytes& second) const {
-      const uint8_t* p = quants + n * row_bytes + step * kBytesStep;
-      first = S::load_bytes(p);
-      second = S::load_bytes(p + kBytesStep / 2);
-    }
-  };
-
-  template <class Format>
-  static void fast_one_row(const LinearTile& t) {
-    const int64_t blocks = t.columns / 32, padded = padded_blocks(blocks);
-    float* base = reinterpret_cast<float*>(t.scratch);
-    for (int i = 0; i < S::kTileWeights; ++i) clear_padding(scales_after(base, i, padded), blocks, padded);
-    const PackedSource<Format> source{t.weight, t.row_bytes};
-    const auto rows = [&]<int W>(int64_t n) {
-      for (int i = 0; i < W; ++i) {
-        const auto* row = reinterpret_cast<const typename Format::Row*>(t.weight + (n + i) * t.row_bytes);
-        Format::scales(row, blocks, scales_after(base, i, padded));
+  }
+  template <DType type, int X>
+  static void packed_rows(const LinearTile& t, int64_t r) {
+    for (int64_t n = 0; n < t.weight_rows; n += kStripeRows) {
+      const std::byte* stripe = t.packed + n / kStripeRows * t.stripe_bytes;
+      for (int lane = 0; lane < kStripeRows && n + lane < t.weight_rows; lane += S::kLanes) {
+        packed_products<type, X>(t, stripe, n, lane, r);
       }
-      fast_products<typename Format::Traits, W, 1>(source, n, base, t, 0);
+    }
+  }
+
+  static void quantise_block(const float* in, int64_t block, QuantisedBlock& out) {
+    F largest = S::zero(), poison = S::zero();  // 0 · x: no number where x is none, so that it stays visible
+    for (int i = 0; i < 32; i += S::kLanes) {
+      const F v = S::load(in + i);
+      largest = S::max(largest, S::abs(v));
+      poison = S::fma(v, S::zero(), poison);
+    }
+    const float range = S::max_lane(largest) + S::sum(poison);
+    const float inverse = range > 0.0f ? 127.0f / range : 0.0f;
+    for (int half = 0; half < 2; ++half) {
+      out.half_sums[half] = S::quantise16(in + 16 * half, inverse, out.values + 16 * half);
+    }
+    out.scale = range / 127.0f;
+    out.scaled_sum = out.scale * static_cast<float>(out.half_sums[0] + out.half_sums[1]);
+    out.block = static_cast<int32_t>(block);
+  }
+
+  // kLanes weight rows from n + lane on times X rows of x from r on.
+  template <DType type, int X>
+  static void packed_products(const LinearTile& t, const std::byte* stripe, int64_t n, int lane, int64_t r) {
+    const int64_t blocks = t.columns / 32, stride = blocks + t.refinements;
+    const QuantisedBlock* x = t.quantised + r * stride;
+    F acc[X];
+#pragma GCC unroll 8
+    for (int j = 0; j < X; ++j) acc[j] = S::zero();
+    for (int64_t b = 0; b < blocks; ++b) add_block<type, X>(stripe, b, lane, x + b, stride, acc);
+    for (int64_t e = blocks; e < stride; ++e) {
+      // Mostly the same for all rows of x: a channel that is large in one token is large in the others.
+      bool shared = true;
+      for (int j = 1; j < X; ++j) shared = shared && x[j * stride + e].block == x[e].block;
+      if (shared) {
+        add_block<type, X>(stripe, x[e].block, lane, x + e, stride, acc);
+        continue;
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < X; ++j) {
+        const QuantisedBlock* own = x + j * stride + e;
+        add_block<type, 1>(stripe, own->block, lane, own, stride, acc + j);
+      }
+    }
+    const int64_t first = n + lane;
+    const int count = static_cast<int>(t.weight_rows - first < S::kLanes ? t.weight_rows - first : S::kLanes);
+#pragma GCC unroll 8
+    for (int j = 0; j < X; ++j) {
+      float* out = t.out + (r + j) * t.out_stride + first;
+      if (count == S::kLanes) {
+        S::store(out, t.bias == nullptr ? acc[j] : S::add(acc[j], S::load(t.bias + first)));
+      } else {
+        S::store_partial(out, count, t.bias == nullptr ? acc[j] : S::add(acc[j], S::load_partial(t.bias + first, count)));
+      }
+    }
+  }
+
+  // acc[j] += block b of kLanes weight rows times x[j · stride], for X rows of x.
+  template <DType type, int X>
+  [[gnu::always_inline]] static void add_block(const std::byte* stripe, int64_t b, int lane, const QuantisedBlock* x,
+                                               int64_t stride, F* acc) {
+    constexpr PackedLayout kLayout = packed_layout(type);
+    Bytes w[8];
+    const std::byte* block = stripe + b * kLayout.block_bytes();
+    unpack<kLayout.bits>(block, lane, w);
+    const auto factor = [&](int lot) {
+      const std::byte* place = block + kLayout.quant_bytes() + lot * kLayout.factor_bytes();
+      if constexpr (kLayout.half) return S::load(reinterpret_cast<const uint16_t*>(place) + lane, F16Tag{});
+      return S::load(reinterpret_cast<const float*>(place) + lane);
     };
-    int64_t n = 0;
-    for (; n + S::kTileWeights <= t.weight_rows; n += S::kTileWeights) rows.template operator()<S::kTileWeights>(n);
-    for (; n < t.weight_rows; ++n) rows.template operator()<1>(n);
+    const F scale = factor(0);
+    const F second = kLayout.scales == 2 ? factor(1) : scale;
+    const F minimum = kLayout.minimum ? factor(kLayout.scales) : scale;
+#pragma GCC unroll 8
+    for (int j = 0; j < X; ++j) {
+      const QuantisedBlock& xb = x[j * stride];
+      I half[2];
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        half[h] = S::template start<kLayout.bias>(xb.half_sums[h]);
+#pragma GCC unroll 2
+        for (int g = 4 * h; g < 4 * h + 4; g += 2) {
+          half[h] = S::template dot<kLayout.bias>(w[g], w[g + 1], S::broadcast4(xb.values + 4 * g),
+                                                  S::broadcast4(xb.values + 4 * g + 4), half[h]);
+        }
+      }
+      const F x_scale = S::set1(xb.scale);
+      if constexpr (kLayout.scales == 2) {
+        acc[j] = S::fma(S::to_float(half[0]), S::mul(scale, x_scale), acc[j]);
+        acc[j] = S::fma(S::to_float(half[1]), S::mul(second, x_scale), acc[j]);
+      } else {
+        acc[j] = S::fma(S::to_float(S::add(half[0], half[1])), S::mul(scale, x_scale), acc[j]);
+      }
+      if constexpr (kLayout.minimum) acc[j] = S::fma(minimum, S::set1(xb.scaled_sum), acc[j]);
+    }
   }
 
-  template <class Format>
-  static void fast_many_rows(const LinearTile& t) {
-    const int64_t blocks = t.columns / 32, padded = padded_blocks(blocks);
-    const UnpackedSource source{reinterpret_cast<const uint8_t*>(t.scratch), padded_columns(t.columns)};
-    const PackedSource<Format> packed{t.weight, t.row_bytes};
-    uint8_t* quants = reinterpret_cast<uint8_t*>(t.scratch);
-    float* base = reinterpret_cast<float*>(t.scratch + t.weight_rows * source.row_bytes);
-    for (int64_t n = 0; n < t.weight_rows; ++n) {
-      const RowScales scales = scales_after(base, n, padded);
-      clear_padding(scales, blocks, padded);
-      Format::scales(reinterpret_cast<const typename Format::Row*>(t.weight + n * t.row_bytes), blocks, scales);
-      for (int64_t step = 0; step * kStep < blocks; ++step) {
-        const int64_t rest = blocks - step * kStep;
-        uint8_t* p = quants + n * source.row_bytes + step * kBytesStep;
-        Bytes first, second;
-        packed.load(n, step, rest < kStep ? static_cast<int>(rest) : kStep, first, second);
-        S::store_bytes(p, first);
-        S::store_bytes(p + kBytesStep / 2, second);
+  // w[g]: columns 4g … 4g + 3 of kLanes rows of a stripe's block.
+  template <int bits>
+  static void unpack(const std::byte* block, int lane, Bytes (&w)[8]) {
+    const std::byte* quants = block + 4 * lane;
+    if constexpr (bits == 8) {
+#pragma GCC unroll 8
+      for (int g = 0; g < 8; ++g) w[g] = S::load_bytes(quants + 64 * g);
+    } else {
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) S::nibbles_of(S::load_bytes(quants + 64 * v), w[v], w[v + 4]);
+    }
+    if constexpr (bits == 5 || bits == 6) {
+      const std::byte* planes = block + 256 + lane / 2;  // four bits a row
+#pragma GCC unroll 8
+      for (int g = 0; g < 8; ++g) w[g] = S::merge_bytes(w[g], S::flags(planes + 8 * g));
+      if constexpr (bits == 6) {
+#pragma GCC unroll 8
+        for (int g = 0; g < 8; ++g) w[g] = S::merge_bytes(w[g], S::twice(S::flags(planes + 64 + 8 * g)));
       }
     }
-    using Traits = typename Format::Traits;
-    tile_rows(t, [&]<int W, int X>(int64_t n, int64_t r) {
-      fast_products<Traits, W, X>(source, n, base + 3 * padded * n, t, r);
-    });
   }
+
+  static RowScales scales_after(float* base, int64_t blocks) { return {base, base + blocks, base + 2 * blocks}; }
 
   // Calls product<W, X>(n, r) for all of the tile, in the largest pieces that fit.
   template <class Product>
@@ -196,74 +248,6 @@ struct LinearKernels {
       if (rest == 2) weights.template operator()<2>(r);
     }
     if (rest == 1) weights.template operator()<1>(r);
-  }
-
-  // W weight rows from n on times X rows of x from r on. `base` holds the scales of weight row n and those after it.
-  // dot = Σ_blocks scale_w·scale_x·Σ (u − bias)·v  +  Σ_blocks minimum_w·(scale_x·Σ v)
-  template <class Traits, int W, int X, class Source>
-  static void fast_products(const Source& source, int64_t n, float* base, const LinearTile& t, int64_t r) {
-    constexpr int kBias = Traits::kBias;
-    const int64_t blocks = t.columns / 32, padded = t.quantised.block_stride;
-    const int8_t* values = t.quantised.values + r * t.quantised.value_stride;
-    const float* x_scales = t.quantised.scales + r * padded;
-    F acc[X][W];
-#pragma GCC unroll 4
-    for (int j = 0; j < X; ++j) {
-#pragma GCC unroll 4
-      for (int i = 0; i < W; ++i) acc[j][i] = S::zero();
-    }
-    const auto add_step = [&](int64_t step, int count) {
-      Bytes x0[X], x1[X];
-      F x_scale[X];
-      I c0[X], c1[X];
-      for (int j = 0; j < X; ++j) {
-        const int8_t* p = values + j * t.quantised.value_stride + step * kBytesStep;
-        x0[j] = S::load_bytes(p);
-        x1[j] = S::load_bytes(p + kBytesStep / 2);
-        x_scale[j] = S::expand(x_scales + j * padded + step * kStep);
-        if constexpr (Traits::kHalves) {
-          c0[j] = S::template correction<kBias>(x0[j]);
-          c1[j] = S::template correction<kBias>(x1[j]);
-        } else {
-          c0[j] = S::template correction<kBias>(x0[j], x1[j]);
-        }
-      }
-      for (int i = 0; i < W; ++i) {
-        const float* scale = base + 3 * padded * i + step * kStep;
-        Bytes w0, w1;
-        source.load(n + i, step, count, w0, w1);
-        const F s0 = S::expand(scale);
-        if constexpr (Traits::kHalves) {
-          const F s1 = S::expand(scale + padded);
-          for (int j = 0; j < X; ++j) {
-            const F d0 = S::to_float(S::template dot<kBias>(w0, x0[j], c0[j]));
-            const F d1 = S::to_float(S::template dot<kBias>(w1, x1[j], c1[j]));
-            acc[j][i] = S::fma(d0, S::mul(s0, x_scale[j]), acc[j][i]);
-            acc[j][i] = S::fma(d1, S::mul(s1, x_scale[j]), acc[j][i]);
-          }
-        } else {
-          for (int j = 0; j < X; ++j) {
-            const F d = S::to_float(S::template dot<kBias>(w0, w1, x0[j], x1[j], c0[j]));
-            acc[j][i] = S::fma(d, S::mul(s0, x_scale[j]), acc[j][i]);
-          }
-        }
-      }
-    };
-    const int64_t full = blocks / kStep;
-    for (int64_t step = 0; step < full; ++step) add_step(step, kStep);
-    if (blocks % kStep != 0) add_step(full, static_cast<int>(blocks % kStep));
-    if constexpr (Traits::kHasMinimum) {
-      const float* sums = t.quantised.sums + r * padded;
-      for (int64_t b = 0; b < padded; b += S::kLanes) {
-        for (int j = 0; j < X; ++j) {
-          const F sum = S::load(sums + j * padded + b);
-          for (int i = 0; i < W; ++i) {
-            acc[j][i] = S::fma(S::load(base + 3 * padded * i + 2 * padded + b), sum, acc[j][i]);
-          }
-        }
-      }
-    }
-    write_sums<W, X>(acc, t, n, r);
   }
 
   template <int W, int X>

@@ -19,9 +19,9 @@ struct TableOf {
  private:
   using Linear = LinearKernels<S>;
 
-  template <class Format>
-  static constexpr void set_quantised(KernelTable& table, DType type) {
-    table.linear_fast[static_cast<int>(type)] = Linear::template fast_tile<Format>;
+  template <class Format, DType type>
+  static constexpr void set_quantised(KernelTable& table) {
+    table.linear_fast[static_cast<int>(type)] = Linear::template packed_tile<type>;
     table.linear_exact[static_cast<int>(type)] = Linear::template dequantised_tile<Format>;
   }
   static constexpr void set_plain(KernelTable& table, DType type, void (*tile)(const LinearTile&)) {
@@ -34,14 +34,14 @@ struct TableOf {
     set_plain(table, DType::f32, Linear::f32_tile);
     set_plain(table, DType::f16, Linear::template half_tile<F16Tag>);
     set_plain(table, DType::bf16, Linear::template half_tile<Bf16Tag>);
-    set_quantised<Q8_0Format<S>>(table, DType::q8_0);
-    set_quantised<Q4_0Format<S>>(table, DType::q4_0);
-    set_quantised<Q4_1Format<S>>(table, DType::q4_1);
-    set_quantised<Q5_0Format<S>>(table, DType::q5_0);
-    set_quantised<Q5_1Format<S>>(table, DType::q5_1);
-    set_quantised<Q4KFormat<S>>(table, DType::q4_k);
-    set_quantised<Q5KFormat<S>>(table, DType::q5_k);
-    set_quantised<Q6KFormat<S>>(table, DType::q6_k);
+    set_quantised<Q8_0Format<S>, DType::q8_0>(table);
+    set_quantised<Q4_0Format<S>, DType::q4_0>(table);
+    set_quantised<Q4_1Format<S>, DType::q4_1>(table);
+    set_quantised<Q5_0Format<S>, DType::q5_0>(table);
+    set_quantised<Q5_1Format<S>, DType::q5_1>(table);
+    set_quantised<Q4KFormat<S>, DType::q4_k>(table);
+    set_quantised<Q5KFormat<S>, DType::q5_k>(table);
+    set_quantised<Q6KFormat<S>, DType::q6_k>(table);
     table.scores = AttentionKernels<S>::scores;
     table.softmax = AttentionKernels<S>::softmax;
     table.mix = AttentionKernels<S>::mix;

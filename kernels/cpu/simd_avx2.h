@@ -1,4 +1,4 @@
-// AVX2 with FMA and F16C: eight lanes, two quantised blocks a step. simd_portable.h says what each function means.
+// AVX2 with FMA and F16C: eight lanes. simd_portable.h says what each function means.
 #pragma once
 
 #include <immintrin.h>
@@ -11,10 +11,10 @@ namespace glassbox::cpu {
 struct Avx2 : Avx2Blocks<Avx2> {
   static constexpr const char* kName = "avx2";
   static constexpr int kLanes = 8;
-  static constexpr int kStepBlocks = 2;
   static constexpr int kTileWeights = 2;  // sixteen registers in all
   static constexpr int kTileRows = 2;
   static constexpr int kTileSlab = 4;
+  static constexpr int kPackedRows = 4;
 
   using F = __m256;
   using I = __m256i;
@@ -74,42 +74,37 @@ struct Avx2 : Avx2Blocks<Avx2> {
   static float max_lane(F v) { return Avx2::max_lanes(v); }
 
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
-  static F expand(const float* p) { return _mm256_set_m128(_mm_broadcast_ss(p + 1), _mm_broadcast_ss(p)); }
-  static void join(const Block* block, Bytes& first_halves, Bytes& second_halves) {
-    first_halves = _mm256_permute2x128_si256(block[0], block[1], 0x20);
-    second_halves = _mm256_permute2x128_si256(block[0], block[1], 0x31);
-  }
-  static void nibble_step(const uint8_t* p, int64_t stride, Bytes& first_halves, Bytes& second_halves) {
-    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + stride));
-    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
-    first_halves = _mm256_and_si256(both, _mm256_set1_epi8(15));
-    second_halves = _mm256_and_si256(_mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
-  }
-  static Bytes load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static void store_bytes(void* p, Bytes v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+  static I add(I a, I b) { return _mm256_add_epi32(a, b); }
 
-  // Weights of 8 bits need no correction, see dot_step.
+  static Bytes load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static Bytes broadcast4(const int8_t* p) {
+    int word;
+    memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+  static void nibbles_of(Bytes v, Bytes& low, Bytes& high) {
+    low = _mm256_and_si256(v, _mm256_set1_epi8(15));
+    high = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+  }
+  static Bytes flags(const void* p) { return Avx2::bit_flags(static_cast<const uint8_t*>(p)); }
+  static Bytes twice(Bytes v) { return _mm256_add_epi8(v, v); }
+  static Bytes merge_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+
+  // Weights of 8 bits need no correction, see dot_pairs.
   template <int kBias>
-  static I correction(Bytes x) {
+  static I start(int32_t sum) {
     if constexpr (kBias == 0 || kBias == 128) return _mm256_setzero_si256();
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(static_cast<char>(kBias)), x);
-    return _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return _mm256_set1_epi32(-kBias * sum);
   }
   template <int kBias>
-  static I correction(Bytes x0, Bytes x1) {
-    return _mm256_add_epi32(correction<kBias>(x0), correction<kBias>(x1));
-  }
-  template <int kBias>
-  static I dot(Bytes w, Bytes x, I correction) {
-    return _mm256_add_epi32(correction, _mm256_madd_epi16(dot_pairs<kBias>(w, x), _mm256_set1_epi16(1)));
-  }
-  template <int kBias>
-  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I correction) {
-    if constexpr (kBias == 128) return dot<kBias>(w1, x1, dot<kBias>(w0, x0, correction));
-    // Up to 6 bits: four products of at most 63 · 127 fit in 16 bits.
-    const __m256i pairs = _mm256_add_epi16(dot_pairs<kBias>(w0, x0), dot_pairs<kBias>(w1, x1));
-    return _mm256_add_epi32(correction, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I sum) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    if constexpr (kBias == 128) {
+      const __m256i first = _mm256_madd_epi16(dot_pairs<kBias>(w0, x0), ones);
+      return add(sum, add(first, _mm256_madd_epi16(dot_pairs<kBias>(w1, x1), ones)));
+    }
+    // Up to 6 bits: four products of at most 63 · 128 fit in 16 bits.
+    return add(sum, _mm256_madd_epi16(_mm256_add_epi16(dot_pairs<kBias>(w0, x0), dot_pairs<kBias>(w1, x1)), ones));
   }
 
   static int quantise16(const float* x, float inverse, int8_t* out) {

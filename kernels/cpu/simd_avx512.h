@@ -1,4 +1,4 @@
-// AVX-512 (F, BW, VL, DQ, VNNI): sixteen lanes, four quantised blocks a step. simd_portable.h says what each function
+// AVX-512 (F, BW, VL, DQ, VNNI): sixteen lanes. simd_portable.h says what each function
 // means.
 #pragma once
 
@@ -11,10 +11,10 @@ namespace glassbox::cpu {
 struct Avx512 : Avx2Blocks<Avx512> {
   static constexpr const char* kName = "avx512";
   static constexpr int kLanes = 16;
-  static constexpr int kStepBlocks = 4;
-  static constexpr int kTileWeights = 4;  // 16 sums, 8 registers of x, 4 of its scales and 4 to work with make 32
+  static constexpr int kTileWeights = 4;
   static constexpr int kTileRows = 4;
   static constexpr int kTileSlab = 4;
+  static constexpr int kPackedRows = 8;  // 8 registers of weights, 8 sums, their factors and some to work with make 32
 
   using F = __m512;
   using I = __m512i;
@@ -94,47 +94,34 @@ struct Avx512 : Avx2Blocks<Avx512> {
   }
 
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
-  static F expand(const float* p) {
-    const __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(lane, _mm512_castps128_ps512(_mm_loadu_ps(p)));
-  }
-  static void join(const Block* block, Bytes& first_halves, Bytes& second_halves) {
-    const __m512i b01 = _mm512_inserti64x4(_mm512_castsi256_si512(block[0]), block[1], 1);
-    const __m512i b23 = _mm512_inserti64x4(_mm512_castsi256_si512(block[2]), block[3], 1);
-    first_halves = _mm512_shuffle_i64x2(b01, b23, 0x88);
-    second_halves = _mm512_shuffle_i64x2(b01, b23, 0xDD);
-  }
-  static void nibble_step(const uint8_t* p, int64_t stride, Bytes& first_halves, Bytes& second_halves) {
-    const auto at = [&](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i * stride)); };
-    const __m256i b01 = _mm256_inserti128_si256(_mm256_castsi128_si256(at(0)), at(1), 1);
-    const __m256i b23 = _mm256_inserti128_si256(_mm256_castsi128_si256(at(2)), at(3), 1);
-    const __m512i all = _mm512_inserti64x4(_mm512_castsi256_si512(b01), b23, 1);
-    first_halves = _mm512_and_si512(all, _mm512_set1_epi8(15));
-    second_halves = _mm512_and_si512(_mm512_srli_epi16(all, 4), _mm512_set1_epi8(15));
-  }
+  static I add(I a, I b) { return _mm512_add_epi32(a, b); }
+
   static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
-  static void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v); }
+  static Bytes broadcast4(const int8_t* p) {
+    int word;
+    memcpy(&word, p, sizeof word);
+    return _mm512_set1_epi32(word);
+  }
+  static void nibbles_of(Bytes v, Bytes& low, Bytes& high) {
+    low = _mm512_and_si512(v, _mm512_set1_epi8(15));
+    high = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
+  }
+  static Bytes flags(const void* p) {
+    uint64_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm512_maskz_set1_epi8(bits, 16);
+  }
+  static Bytes twice(Bytes v) { return _mm512_add_epi8(v, v); }
+  static Bytes merge_bytes(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
 
   template <int kBias>
-  static I correction(Bytes x) {
+  static I start(int32_t sum) {
     if constexpr (kBias == 0) return _mm512_setzero_si512();
-    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(static_cast<char>(kBias)), x);
-    return _mm512_sub_epi32(_mm512_setzero_si512(), dot);
+    return _mm512_set1_epi32(-kBias * sum);
   }
   template <int kBias>
-  static I correction(Bytes x0, Bytes x1) {
-    if constexpr (kBias == 0) return _mm512_setzero_si512();
-    const __m512i bias = _mm512_set1_epi8(static_cast<char>(kBias));
-    const __m512i dot = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), bias, x0), bias, x1);
-    return _mm512_sub_epi32(_mm512_setzero_si512(), dot);
-  }
-  template <int kBias>
-  static I dot(Bytes w, Bytes x, I correction) {
-    return _mm512_dpbusd_epi32(correction, w, x);
-  }
-  template <int kBias>
-  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I correction) {
-    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(correction, w0, x0), w1, x1);
+  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I sum) {
+    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sum, w0, x0), w1, x1);
   }
 
   static int quantise16(const float* x, float inverse, int8_t* out) {

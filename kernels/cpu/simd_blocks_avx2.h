@@ -38,7 +38,6 @@ struct Avx2Blocks {
     _mm_storeu_ps(second, _mm_shuffle_ps(low, high, 0xDD));
   }
 
-  static Block block_zero() { return _mm256_setzero_si256(); }
   static Block load_block(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static Block flip_sign(Block v) { return _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(0x80))); }
   static Block merge(Block a, Block b) { return _mm256_or_si256(a, b); }

@@ -14,9 +14,9 @@ namespace glassbox::cpu {
 struct Portable {
   static constexpr const char* kName = "portable";
   static constexpr int kLanes = 4;
-  static constexpr int kStepBlocks = 1;   // quantised blocks of 32 in a pair of Bytes
   static constexpr int kTileWeights = 2;  // weight rows and rows of x that one pass of a product works on
   static constexpr int kTileRows = 2;
+  static constexpr int kPackedRows = 4;  // rows of x that a loaded vector of packed weights meets
   static constexpr int kTileSlab = 4;  // registers of a value vector that attention sums at a time
 
   using F = float __attribute__((vector_size(16)));    // kLanes floats
@@ -24,7 +24,7 @@ struct Portable {
   struct Block {                                       // the 32 quants of one block, unsigned
     uint8_t v[32];
   };
-  struct Bytes {  // 16 quants of each of kStepBlocks blocks
+  struct Bytes {  // four quants in each lane
     uint8_t v[16];
   };
 
@@ -110,7 +110,6 @@ struct Portable {
   }
 
   // ---- quantised blocks
-  static Block block_zero() { return {}; }
   static Block load_block(const void* p) {
     Block b;
     memcpy(b.v, p, sizeof b.v);
@@ -125,13 +124,6 @@ struct Portable {
   static Block nibbles(const uint8_t* p) {  // 16 low nibbles, then 16 high ones
     return each_byte([&](int i) { return i < 16 ? p[i] & 15 : p[i - 16] >> 4; });
   }
-  // A step whose blocks have their nibbles at p, p + stride and so on; the same bytes as nibbles() and join() give.
-  static void nibble_step(const uint8_t* p, int64_t, Bytes& first_halves, Bytes& second_halves) {
-    for (int i = 0; i < 16; ++i) {
-      first_halves.v[i] = p[i] & 15;
-      second_halves.v[i] = p[i] >> 4;
-    }
-  }
   static Block bit_flags(const uint8_t* p) {  // byte i is 16 where bit i of the four bytes is set, else 0
     return each_byte([&](int i) { return ((p[i / 8] >> (i % 8)) & 1) * 16; });
   }
@@ -141,54 +133,51 @@ struct Portable {
   static Block times16(Block a) {  // precondition: every byte < 16
     return each_byte([&](int i) { return a.v[i] << 4; });
   }
-  // The step of a product: the first halves of kStepBlocks blocks side by side, and their second halves. So four
-  // products land in each 32-bit lane, and four lanes in a row belong to one block.
-  static void join(const Block* block, Bytes& first_halves, Bytes& second_halves) {
-    memcpy(first_halves.v, block->v, 16);
-    memcpy(second_halves.v, block->v + 16, 16);
-  }
-  static F expand(const float* p) { return set1(*p); }  // each of kStepBlocks scales into the four lanes of its block
+
+  // ---- packed weights: four columns of kLanes rows in a Bytes
   static Bytes load_bytes(const void* p) {
     Bytes b;
     memcpy(b.v, p, sizeof b.v);
     return b;
   }
-  static void store_bytes(void* p, Bytes b) { memcpy(p, b.v, sizeof b.v); }
-
-  // dot = Σ (w − kBias)·x over four bytes for each lane, exactly; w unsigned, x signed, over one pair of Bytes or
-  // two. `correction` is what a bias needs that depends on x alone, so that it is made once for several weight rows.
-  template <int kBias>
-  static I correction(Bytes) {
-    return I{};
+  static Bytes broadcast4(const int8_t* p) {  // the same four values of x in every lane
+    Bytes b;
+    for (int lane = 0; lane < kLanes; ++lane) memcpy(b.v + 4 * lane, p, 4);
+    return b;
   }
-  template <int kBias>
-  static I correction(Bytes, Bytes) {
-    return I{};
-  }
-  template <int kBias>
-  static I dot(Bytes w, Bytes x, I correction) {
-    using Unsigned = uint8_t __attribute__((vector_size(8)));
-    using Signed = int8_t __attribute__((vector_size(8)));
-    using Products = int16_t __attribute__((vector_size(16)));
-    I sum = correction;
-    for (int i = 0; i < 16; i += 8) {
-      Unsigned a;
-      Signed b;
-      memcpy(&a, w.v + i, sizeof a);
-      memcpy(&b, x.v + i, sizeof b);
-      // At most 255 · 127. Two neighbours share a lane: the low one is sign-extended by shifts.
-      const Products products =
-          (__builtin_convertvector(a, Products) - int16_t{kBias}) * __builtin_convertvector(b, Products);
-      I pairs;
-      memcpy(&pairs, &products, sizeof pairs);
-      sum += (pairs << 16 >> 16) + (pairs >> 16);
+  static void nibbles_of(Bytes a, Bytes& low, Bytes& high) {
+    for (int i = 0; i < 16; ++i) {
+      low.v[i] = a.v[i] & 15;
+      high.v[i] = a.v[i] >> 4;
     }
-    return sum;
+  }
+  static Bytes flags(const void* p) {  // byte i is 16 where bit i of the bytes at p is set, else 0
+    uint8_t bits[2];
+    memcpy(bits, p, sizeof bits);
+    Bytes b;
+    for (int i = 0; i < 16; ++i) b.v[i] = static_cast<uint8_t>(((bits[i / 8] >> (i % 8)) & 1) * 16);
+    return b;
+  }
+  static Bytes twice(Bytes a) {  // precondition: every byte < 128
+    for (uint8_t& byte : a.v) byte = static_cast<uint8_t>(byte * 2);
+    return a;
+  }
+  static Bytes merge_bytes(Bytes a, Bytes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] |= b.v[i];
+    return a;
+  }
+
+  // start, and then dot for all columns: Σ (w − kBias)·x in each lane, exactly; w unsigned, x signed. `sum` is Σ x of
+  // what follows: where the instructions multiply without the bias, its part depends on x alone and is put in first.
+  template <int kBias>
+  static I start(int32_t) {
+    return I{};
   }
   template <int kBias>
-  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I correction) {
-    return dot<kBias>(w1, x1, dot<kBias>(w0, x0, correction));
+  static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I sum) {
+    return dot_four<kBias>(w1, x1, dot_four<kBias>(w0, x0, sum));
   }
+  static I add(I a, I b) { return a + b; }
   static F to_float(I a) { return __builtin_convertvector(a, F); }
   // out[i] = x[i] · inverse rounded to the nearest integer, for 16 values; returns their sum.
   static int quantise16(const float* x, float inverse, int8_t* out) {
@@ -207,6 +196,30 @@ struct Portable {
  private:
   // 1.5 · 2²³: beside it the floats lie 1 apart, so that adding it rounds.
   static constexpr float kRounder = 12582912.0f;
+
+  template <int kBias>
+  static I dot_four(Bytes w, Bytes x, I sum) {
+    using Unsigned = uint8_t __attribute__((vector_size(8)));
+    using Signed = int8_t __attribute__((vector_size(8)));
+    using Products = int16_t __attribute__((vector_size(16)));
+    I halves[2];
+    for (int half = 0; half < 2; ++half) {
+      Unsigned a;
+      Signed b;
+      memcpy(&a, w.v + 8 * half, sizeof a);
+      memcpy(&b, x.v + 8 * half, sizeof b);
+      // At most 255 · 128. Two neighbours share a lane: the low one is sign-extended by shifts.
+      const Products products =
+          (__builtin_convertvector(a, Products) - int16_t{kBias}) * __builtin_convertvector(b, Products);
+      I pairs;
+      memcpy(&pairs, &products, sizeof pairs);
+      halves[half] = (pairs << 16 >> 16) + (pairs >> 16);
+    }
+    // Lane i of the result: the pairs 2i and 2i + 1.
+    const I even = {halves[0][0], halves[0][2], halves[1][0], halves[1][2]};
+    const I odd = {halves[0][1], halves[0][3], halves[1][1], halves[1][3]};
+    return sum + (even + odd);
+  }
 
   static float bits_to_float(uint32_t bits) {
     float value;

@@ -73,7 +73,10 @@ class ReferenceOps : public Ops {
     }
   }
 
-  void linear(const float* x, const Linear& layer, Precision, int64_t rows, float* out) override {
+  void linears(const float* x, std::span<const Projection> layers, Precision, int64_t rows) override {
+    for (const auto& [layer, out] : layers) project(x, layer, rows, out);
+  }
+  void project(const float* x, const Linear& layer, int64_t rows, float* out) {
     const int64_t outputs = layer.weight.rows(), columns = layer.weight.columns();
     std::vector<float> weight(static_cast<size_t>(columns));
     for (int64_t n = 0; n < outputs; ++n) {

@@ -29,7 +29,7 @@ const std::string kMary = "When Mary and John went to the shop, John gave the ba
 
 TEST_CASE("look shows tokens, the next token and a map, in 24-bit colours") {
   Launch launch;
-  launch.arguments = {"look", "-p", kMary, "--color", "always"};
+  launch.arguments = {"look", "-p", kMary, "--color", "always", "--precision", "exact"};
   launch.environment = {{"COLUMNS", "100"}};
   const Outcome outcome = run_program(launch);
   REQUIRE(outcome.code == 0);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels/packed_weight.h"
 
 namespace {
 
@@ -46,10 +47,13 @@ struct Weights {
         const uint16_t halves[2] = {static_cast<uint16_t>(0x2000 + (random() & 0x3ff)), 0xA000};
         std::memcpy(data + b, halves, type == DType::q4_1 ? 4 : 2);
       }
-      linears.push_back({make_tensor(data, type, {outputs, columns}), {}});
+      const Tensor weight = make_tensor(data, type, {outputs, columns});
+      packed.emplace_back(packed_bytes(weight));
+      pack_weight(weight, packed.back().data());
+      linears.push_back({weight, {}, packed.back().data()});
     }
   }
-  std::vector<Buffer> buffers;
+  std::vector<Buffer> buffers, packed;
   std::vector<Linear> linears;
 };
 

@@ -235,6 +235,38 @@ TEST_CASE("attention over a long context agrees with the reference") {
   }
 }
 
+TEST_CASE("attention that several threads split along the keys has the bits of one thread") {
+  const Shape shape{9, 3, 64};
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int32_t window : {0, 100}) {
+      // Alone, beside a short sequence, and four neighbours of which the last begins a block.
+      for (const auto& rows : std::vector<std::vector<RowPosition>>{
+               {{0, 699}}, {{0, 256}, {1, 30}}, {{0, 317}, {0, 318}, {0, 319}, {0, 320}}}) {
+        Problem p(shape, dtype, {700, 700}, rows);
+        p.args.window = window;
+        p.args.soft_cap = window > 0 ? 2.0f : 0.0f;
+        for (const std::string& isa : available_isas()) {
+          const auto one = make_cpu_ops({.threads = 1, .isa = isa});
+          const Result expected = fused(*one, p, true);
+          for (const int threads : {2, 3}) {
+            INFO(isa << " " << dtype_info(dtype).name << " window " << window << " rows " << rows.size() << " threads "
+                     << threads);
+            const auto ops = make_cpu_ops({.threads = threads, .isa = isa});
+            const Result result = fused(*ops, p, true);
+            CHECK(same_bits(result.scores, expected.scores));
+            CHECK(same_bits(result.pattern, expected.pattern));
+            CHECK(same_bits(result.z, expected.z));
+            CHECK(same_bits(fused(*ops, p, false).z, expected.z));
+            const Result steps = composed(*ops, p);
+            CHECK(same_bits(steps.pattern, expected.pattern));
+            CHECK(same_bits(steps.z, expected.z));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("cut edges: a score of minus infinity has weight 0, a row of them has pattern 0") {
   Problem p({2, 1, 16}, DType::f32, {70}, {{0, 68}, {0, 69}});
   std::vector<std::unique_ptr<Ops>> backends;

@@ -2,6 +2,7 @@
 // many rows or threads there are.
 #include <catch2/catch_test_macros.hpp>
 
+#include "kernels/packed_weight.h"
 #include "tests/support/ops_testing.h"
 
 namespace glassbox::testing {
@@ -34,15 +35,39 @@ std::vector<float> run(Ops& ops, const std::vector<float>& x, const Linear& laye
   return out.values();
 }
 
-// x as the fast kernels see it: 8-bit integers times one scale for each 32 values.
-std::vector<float> rounded_to_8_bits(std::vector<float> x) {
-  for (size_t b = 0; b < x.size(); b += 32) {
-    float largest = 0;
-    for (size_t i = b; i < b + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-    for (size_t i = b; i < b + 32; ++i) x[i] = std::nearbyint(x[i] * inverse) * (largest / 127.0f);
+// out ← in as 8-bit integers times one scale for 32 values; returns the scale.
+float round_block(const float* in, int8_t* values) {
+  float largest = 0;
+  for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(in[i]));
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  for (int i = 0; i < 32; ++i) values[i] = static_cast<int8_t>(std::nearbyint(in[i] * inverse));
+  return largest / 127.0f;
+}
+
+// x as the fast kernels see it: in 8 bits, and once more what is left of the blocks with the largest scales.
+std::vector<float> rounded(const std::vector<float>& x, int64_t columns) {
+  std::vector<float> out(x.size());
+  const size_t blocks = static_cast<size_t>(columns / 32), refined = (blocks + 15) / 16;
+  for (size_t row = 0; row < x.size(); row += static_cast<size_t>(columns)) {
+    std::vector<std::pair<float, size_t>> order;
+    for (size_t at = row; at < row + 32 * blocks; at += 32) {
+      int8_t values[32];
+      const float scale = round_block(&x[at], values);
+      order.emplace_back(-scale, at);
+      for (size_t k = 0; k < 32; ++k) out[at + k] = scale * values[k];
+    }
+    std::sort(order.begin(), order.end());
+    for (size_t i = 0; i < refined; ++i) {
+      const size_t at = order[i].second;
+      int8_t values[32], more[32];
+      const double scale = round_block(&x[at], values);
+      float rest[32];
+      for (size_t k = 0; k < 32; ++k) rest[k] = static_cast<float>(x[at + k] - scale * values[k]);
+      const double fine = round_block(rest, more);
+      for (size_t k = 0; k < 32; ++k) out[at + k] = static_cast<float>(scale * values[k] + fine * more[k]);
+    }
   }
-  return x;
+  return out;
 }
 
 // Σ |x_k w_k| + |b| of every output.
@@ -95,8 +120,8 @@ TEST_CASE("linear agrees with the reference") {
             }
             if (outputs * rows >= 64) CHECK(nmse(fast, truth) < kFastBound);
             // Against x as it was rounded, nothing but fp32 rounding is left.
-            const std::vector<float> rounded = run(*reference, rounded_to_8_bits(x), layer, Precision::exact, rows);
-            CHECK(worst_error(fast, rounded, magnitude) < kExactBound);
+            const std::vector<float> of_rounded = run(*reference, rounded(x, columns), layer, Precision::exact, rows);
+            CHECK(worst_error(fast, of_rounded, magnitude) < kExactBound);
           }
         }
       }
@@ -120,6 +145,37 @@ TEST_CASE("a row of linear has the same bits alone and among others") {
             const std::vector<float> expected(all.begin() + first * outputs, all.begin() + (first + rows) * outputs);
             INFO(isa << " " << dtype_info(type).name << " rows " << rows << " from " << first);
             REQUIRE(same_bits(run(*ops, part, layer, precision, rows), expected));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("layers that read the same x have the bits of each alone, packed before or not") {
+  const int64_t columns = 768;
+  for (const std::string& isa : available_isas()) {
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      for (const int64_t rows : {1, 9}) {
+        const auto ops = make_cpu_ops({.threads = 2, .isa = isa});
+        const RandomWeights a(DType::q4_1, 131, columns, 51), b(DType::q6_k, 300, columns, 52),
+            c(DType::f16, 7, columns, 53);
+        Linear layers[] = {{a.tensor, {}}, {b.tensor, {}}, {c.tensor, {}}};
+        const std::vector<float> x = random_floats(static_cast<size_t>(rows * columns), 54);
+        std::vector<std::vector<float>> expected;
+        for (const Linear& layer : layers) expected.push_back(run(*ops, x, layer, precision, rows));
+        Buffer packed(packed_bytes(b.tensor));
+        pack_weight(b.tensor, packed.data());
+        for (const bool before : {false, true}) {
+          if (before) layers[1].packed = packed.data();
+          Guarded outs[] = {Guarded(expected[0].size()), Guarded(expected[1].size()), Guarded(expected[2].size())};
+          const Projection projections[] = {
+              {layers[0], outs[0].data()}, {layers[1], outs[1].data()}, {layers[2], outs[2].data()}};
+          ops->linears(x.data(), projections, precision, rows);
+          for (size_t i = 0; i < 3; ++i) {
+            INFO(isa << " rows " << rows << " layer " << i << (before ? ", packed before" : ""));
+            CHECK(outs[i].intact());
+            CHECK(same_bits(outs[i].values(), expected[i]));
           }
         }
       }
