@@ -367,12 +367,13 @@ Needs lesson_needs(const Lesson& lesson, const Document& document, const ModelCo
   return needs;
 }
 
-std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& bench, TraceMemo* memo) {
+std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& bench) {
   std::vector<std::string> reached;
   if (bench.view().stale) return reached;
   const Document& document = bench.document();
   const auto progress = document.progress.find(lesson.id);
-  const MeasureContext context{document, bench.view(), bench.model().get(), bench.embeddings().get(), lesson.id, memo};
+  std::optional<EncodeTrace> trace;
+  const MeasureContext context{document, bench.view(), bench.model().get(), bench.embeddings().get(), lesson.id, &trace};
   for (const Goal& goal : lesson.goals) {
     const bool done = progress != document.progress.end() && progress->second.goals.contains(goal.id);
     if (!done && is_reached(goal, context)) reached.push_back(goal.id);

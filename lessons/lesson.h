@@ -101,6 +101,6 @@ Needs lesson_needs(const Lesson& lesson, const Document& document, const ModelCo
 
 // Goals of the open lesson that are reached now and were not before: apply cmd::ReachGoal for each. Empty while the
 // view is stale.
-std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& bench, TraceMemo* memo = nullptr);
+std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& bench);
 
 }  // namespace glassbox

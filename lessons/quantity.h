@@ -85,21 +85,14 @@ Result<Quantity> quantity_from_json(const nlohmann::json& json);
 // What is needed besides the Document to measure it; add it to the panels' needs while a lesson is open.
 Needs quantity_needs(const Quantity& quantity, const Document& document, const ModelConfig& config);
 
-// Keeps the trace of the last text, for those who measure in every frame.
-struct TraceMemo {
-  std::string text;
-  bool special = false;
-  uint64_t model = 0;
-  std::optional<EncodeTrace> trace;
-};
-
 struct MeasureContext {
   const Document& document;
   const View& view;             // of the document as it is; stale views measure nothing
   const Model* model;           // may be null
   const EmbeddingTable* table;  // may be null
   std::string_view lesson;
-  TraceMemo* memo = nullptr;
+  // The trace of the document's text once a quantity has needed it, for those who measure several in one state.
+  std::optional<EncodeTrace>* trace = nullptr;
 };
 // Nothing when it cannot be measured (yet): no step, no selection, no such token.
 std::optional<double> measure(const Quantity& quantity, const MeasureContext& context);

@@ -87,11 +87,10 @@ std::optional<double> measure_text(const Quantity& quantity, const MeasureContex
   const std::string& text = document.text;
   const Tokenizer& tokenizer = context.model->tokenizer();
   const bool special = !document.literal && !document.chat;
-  TraceMemo own;
-  TraceMemo& memo = context.memo ? *context.memo : own;
-  if (!memo.trace || memo.model != context.model->hash() || memo.special != special || memo.text != text)
-    memo = {text, special, context.model->hash(), tokenizer.trace(text, special)};
-  const EncodeTrace& trace = *memo.trace;
+  std::optional<EncodeTrace> own;
+  std::optional<EncodeTrace>& kept = context.trace ? *context.trace : own;
+  if (!kept) kept = tokenizer.trace(text, special);
+  const EncodeTrace& trace = *kept;
   const std::vector<int32_t> shown = document.shown_tokens();
   const auto words = words_of(text);
   switch (quantity.kind) {

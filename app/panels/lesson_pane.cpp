@@ -68,30 +68,26 @@ void LessonPane::open(FrameContext& context, const Lesson& lesson) {
   for (const Command& command : lesson.start) context.run(command);
 }
 
-template <class Make>
-const std::string& LessonPane::measured(const FrameContext& context, const Lesson& lesson, const std::string& key, const Make& make) {
+void LessonPane::measure_texts(const FrameContext& context, const Lesson& lesson) {
   const uint64_t revision = context.bench.revision();
-  if (measured_revision_ != revision || measured_lesson_ != lesson.id) measured_.clear();
+  if (measured_revision_ == revision && measured_lesson_ == lesson.id) return;
   measured_revision_ = revision, measured_lesson_ = lesson.id;
-  const auto [it, fresh] = measured_.try_emplace(key);
-  if (fresh)
-    it->second = make(MeasureContext{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id, &traces_});
-  return it->second;
-}
-
-const std::string& LessonPane::filled(const FrameContext& context, const Lesson& lesson, const std::string& text) {
-  return measured(context, lesson, "text " + text, [&](const MeasureContext& measures) { return fill_measures(text, measures); });
-}
-
-const std::string& LessonPane::progress_text(const FrameContext& context, const Lesson& lesson, const Goal& goal) {
-  return measured(context, lesson, "goal " + goal.id, [&](const MeasureContext& measures) {
-    std::string value = "—", progress = goal.progress;
+  filled_.clear(), progress_.clear();
+  std::optional<EncodeTrace> trace;
+  const MeasureContext measures{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id, &trace};
+  const auto fill = [&](const std::string& text) { filled_[text] = fill_measures(text, measures); };
+  fill(lesson.text), fill(lesson.limits);
+  for (const Prediction& question : lesson.predictions) fill(question.reveal);
+  for (const Goal& goal : lesson.goals) {
+    std::string value = "—", &progress = progress_[goal.id] = goal.progress;
     if (!goal.conditions.empty())
       if (const std::optional<double> number = measure(goal.conditions.front().quantity, measures)) value = format_measure(*number);
     if (const size_t place = progress.find("{}"); place != std::string::npos) progress.replace(place, 2, value);
-    return progress;
-  });
+  }
 }
+
+const std::string& LessonPane::filled(const std::string& text) const { return filled_.at(text); }
+const std::string& LessonPane::progress_text(const Goal& goal) const { return progress_.at(goal.id); }
 
 void LessonPane::draw(FrameContext& context) {
   const Theme& theme = context.theme;
@@ -107,6 +103,7 @@ void LessonPane::draw(FrameContext& context) {
     text_wrapped(theme.body, theme.dim, "There is no lesson for this stage yet.");
     ImGui::PopTextWrapPos();
   } else {
+    measure_texts(context, *lesson);
     ImGui::SetCursorScreenPos(origin);
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(theme.px(kSide), theme.px(18)));
     ImGui::BeginChild("text", {size.x, size.y - theme.px(kFooter)}, ImGuiChildFlags_AlwaysUseWindowPadding | ImGuiChildFlags_NavFlattened);
@@ -125,7 +122,7 @@ void LessonPane::draw(FrameContext& context) {
         open(context, *lesson);
       ImGui::Dummy({1, theme.px(2)});
     }
-    markdown_.draw(theme, filled(context, *lesson, lesson->text));
+    markdown_.draw(theme, filled(lesson->text));
     ImGui::Dummy({1, theme.px(4)});
     draw_predictions(context, *lesson);
     draw_tries(context, *lesson);
@@ -134,7 +131,7 @@ void LessonPane::draw(FrameContext& context) {
       ImGui::Dummy({1, theme.px(4)});
       text_line(theme.small_bold, theme.dim, "What this does not show");
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(4));
-      markdown_.draw(theme, filled(context, *lesson, lesson->limits), theme.dim);
+      markdown_.draw(theme, filled(lesson->limits), theme.dim);
     }
     if (!lesson->sources.empty()) {
       ImGui::Dummy({1, theme.px(2)});
@@ -195,7 +192,7 @@ void LessonPane::draw_predictions(FrameContext& context, const Lesson& lesson) {
       ImGui::SetCursorScreenPos({at.x + (right ? mark + theme.px(4) : 0), at.y});
       text_line(theme.bold, right ? theme.ok : theme.warn, right ? "As you said: " + expected : "Not so. It is: " + expected);
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - theme.px(3));
-      markdown_.draw(theme, filled(context, lesson, question.reveal));
+      markdown_.draw(theme, filled(question.reveal));
     }
     ImGui::Dummy({1, theme.px(4)});
     ImGui::PopID();
@@ -246,7 +243,7 @@ void LessonPane::draw_goals(FrameContext& context, const Lesson& lesson) {
     if (!done) draw->AddRect(min, max, theme.dim, theme.px(4), 0, theme.px(1.3f));
     ImGui::Indent(theme.px(25));
     std::string text = goal.text;
-    if (!done && !goal.progress.empty()) text += " <dim>· " + progress_text(context, lesson, goal) + "</dim>";
+    if (!done && !goal.progress.empty()) text += " <dim>· " + progress_text(goal) + "</dim>";
     markdown_.draw(theme, text, done ? theme.dim : theme.text);
     ImGui::Unindent(theme.px(25));
   }

@@ -32,28 +32,24 @@ class LessonPane {
   // Frees what the renderer holds; before it goes.
   void release() { markdown_.release(); }
 
-  // What measuring the shown text in every frame keeps; the check of the goals shares it.
-  TraceMemo& traces() { return traces_; }
-
  private:
   void draw_predictions(FrameContext& context, const Lesson& lesson);
   void draw_tries(FrameContext& context, const Lesson& lesson);
   void draw_goals(FrameContext& context, const Lesson& lesson);
   void draw_footer(FrameContext& context, const Lesson& lesson, ImVec2 min, ImVec2 max);
 
-  // Text with its measures put in, and a goal's progress. Measured when the work has changed, not at each frame.
-  const std::string& filled(const FrameContext& context, const Lesson& lesson, const std::string& text);
-  const std::string& progress_text(const FrameContext& context, const Lesson& lesson, const Goal& goal);
-  template <class Make>
-  const std::string& measured(const FrameContext& context, const Lesson& lesson, const std::string& key, const Make& make);
+  // Puts the measures into the lesson's texts, when the work has changed and not at each frame.
+  void measure_texts(const FrameContext& context, const Lesson& lesson);
+  const std::string& filled(const std::string& text) const;
+  const std::string& progress_text(const Goal& goal) const;
 
   std::vector<Lesson> lessons_;
-  std::map<std::string, std::string> measured_;  // by what it is made of
+  std::map<std::string, std::string> filled_;    // by the text without measures
+  std::map<std::string, std::string> progress_;  // by the goal
   std::string measured_lesson_;
   uint64_t measured_revision_ = 0;
   Markdown markdown_;
   std::string scrolled_;  // the lesson whose top was shown
-  TraceMemo traces_;
 };
 
 // The stages' names as lessons write them.

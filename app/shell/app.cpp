@@ -124,7 +124,7 @@ void App::check_goals() {
   if (goals_checked_ == bench_.revision()) return;
   goals_checked_ = bench_.revision();
   if (const Lesson* lesson = lessons_.shown(document()); lesson && lesson_open())
-    for (const std::string& goal : newly_reached(*lesson, bench_, &lessons_.traces())) run(cmd::ReachGoal{lesson->id, goal});
+    for (const std::string& goal : newly_reached(*lesson, bench_)) run(cmd::ReachGoal{lesson->id, goal});
 }
 
 void App::draw() {
