@@ -12,10 +12,15 @@ void check_stages(Gui& gui, const std::string& what) {
     gui.press(ImGuiMod_Ctrl | static_cast<ImGuiKey>(ImGuiKey_0 + stage));
     gui.engine.MouseMoveToPos({3, 900});
     gui.settle();
-    gui.frames(2);
-    const std::vector<std::string> faults = gui.read_text().faults;
-    for (size_t i = 0; i < faults.size() && i < 12; ++i) gui.engine.LogError("%s, stage %d: %s", what.c_str(), stage, faults[i].c_str());
-    found += faults.size();
+    // Nothing is computed for another theme, so it costs a few frames only.
+    for (const ThemeKind theme : {ThemeKind::light, ThemeKind::dark}) {
+      gui.app.run(cmd::SetTheme{theme});
+      gui.frames(2);
+      const std::vector<std::string> faults = gui.read_text().faults;
+      const char* name = theme == ThemeKind::light ? "light" : "dark";
+      for (size_t i = 0; i < faults.size() && i < 12; ++i) gui.engine.LogError("%s, %s, stage %d: %s", what.c_str(), name, stage, faults[i].c_str());
+      found += faults.size();
+    }
   }
   if (found > 0) IM_ERRORF("%s: %d texts are cut off or covered", what.c_str(), static_cast<int>(found));
 }
