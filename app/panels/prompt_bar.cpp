@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/panels/timeline.h"
 #include "app/shell/icons.h"
 #include "app/widgets/widgets.h"
 #include "core/text/chat_template.h"
@@ -16,7 +17,8 @@ namespace {
 
 constexpr int kMostLines = 3;
 // Lengths at 100 %.
-constexpr float kSide = 16, kTop = 11, kFieldPadding = 8, kChipGap = 4, kRowGap = 11, kBottom = 13, kTimeline = 26;
+constexpr float kSide = 16, kTop = 11, kFieldPadding = 8, kChipGap = 4, kRowGap = 11, kBottom = 13;
+constexpr float kMore = 56;  // room for "+ 1 234" after the last chip in sight
 
 TextStyle field_style(const Theme& theme) { return {theme.body.font, theme.px(16 * Theme::kLine)}; }
 
@@ -73,16 +75,12 @@ void text_replaced(ImGuiID id) {
   else state->ID = 0;
 }
 
-bool has_timeline(const Document& document) {
-  return !document.runs.empty() && (document.run().nodes.size() > 1 || document.runs.size() > 1);
-}
-
 }  // namespace
 
 float PromptBar::height(const Theme& theme, const Document& document, float width) const {
   const std::string& text = refused_ || editing_ ? buffer_ : document.text;
   return theme.px(kTop) + field_height(theme, text, field_width(theme, document, width)) + theme.px(kRowGap) + theme.px(27) +
-         (has_timeline(document) ? theme.px(kTimeline) : 0) + theme.px(kBottom);
+         (has_timeline(document) ? timeline_height(theme) : 0) + theme.px(kBottom);
 }
 
 void PromptBar::draw(FrameContext& context) {
@@ -376,6 +374,17 @@ void PromptBar::explain_chip(FrameContext& context, int position, int32_t token)
   end_hover_card(theme);
 }
 
+// At the ends of what is in sight the arrows bring the next chip there, for the keyboard to stand on in the next frame.
+void PromptBar::walk_on(int at_keys, int last, int count) {
+  if (at_keys >= 0 && at_keys == first_ && first_ > 0) {
+    keep_keys({ImGuiKey_LeftArrow});
+    if (ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) walked_to_ = --first_;
+  } else if (at_keys >= 0 && at_keys == last && last + 1 < count) {
+    keep_keys({ImGuiKey_RightArrow});
+    if (ImGui::IsKeyPressed(ImGuiKey_RightArrow)) walked_to_ = last + 1;
+  }
+}
+
 void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   const Theme& theme = context.theme;
   const Model* model = context.model();
@@ -437,12 +446,12 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   }
   first_ = std::clamp(first_, 0, furthest);
   const int selected = document.shown_position();
-  int last = -1;
+  int last = -1, at_keys = -1;  // the last chip in sight, and the one where the keyboard stands
   const float offset = before_width(first_);
   if (first_ > 0)
     draw_text(ImGui::GetWindowDrawList(), theme.body, {min.x, min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim,
               format_count(first_) + " +");
-  const float more = first_ < furthest ? theme.px(56) : 0;  // for "+ 1 234"
+  const float more = first_ < furthest ? theme.px(kMore) : 0;
   const float base = count > 0 ? lefts[static_cast<size_t>(first_)] : 0;
   float x = min.x;
   for (int i = first_; i < count; ++i) {
@@ -455,6 +464,8 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
     if (i == selected && (document.selection.position >= 0 || document.stage != 1)) look.ring = theme.ring;
     look.generated = i >= prompt;
     const ChipAnswer chip = token_chip(theme, ("chip" + std::to_string(i)).c_str(), texts[static_cast<size_t>(i)], look);
+    if (walked_to_ == i) focus_item(), walked_to_ = -1;
+    if (item_focused()) at_keys = i;
     if (chip.hovered) {
       context.hover.position = i;
       explain_chip(context, i, tokens[static_cast<size_t>(i)]);
@@ -464,6 +475,9 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
     last = i;
     x = chip.max.x;
   }
+  walk_on(at_keys, last, count);
+  const auto ends_at = [&](int chip) { return before_width(first_) + lefts[static_cast<size_t>(chip) + 1] - gap - lefts[static_cast<size_t>(first_)]; };
+  while (walked_to_ > last && first_ < furthest && ends_at(walked_to_) > room - theme.px(kMore)) ++first_;
   if (last + 1 < count) {
     const std::string rest = "+ " + format_count(count - last - 1);
     draw_text(ImGui::GetWindowDrawList(), theme.body, {x + theme.px(8), min.y + (theme.px(27) - theme.body.size) / 2}, theme.dim, rest);
@@ -482,140 +496,6 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
       end_hover_card(theme);
     }
     if (chip.clicked) context.run(cmd::Branch{document.run().cursor, predicted_, predicted_probability_}), follow_end_ = true;
-  }
-}
-
-void PromptBar::draw_timeline(FrameContext& context, ImVec2 min, float width) {
-  const Theme& theme = context.theme;
-  const Document& document = context.document();
-  const Run& run = document.run();
-  ImDrawList* draw = ImGui::GetWindowDrawList();
-  const float middle = min.y + theme.px(16);
-  float right = min.x + width;
-
-  // Older runs, at the right end.
-  if (document.runs.size() > 1) {
-    const std::string label = format_count(static_cast<int64_t>(document.runs.size())) + " runs";
-    right -= dropdown_width(theme, label);
-    ImGui::SetCursorScreenPos({right, middle - theme.px(11)});
-    ImGui::PushID("runs");
-    if (begin_dropdown(theme, label.c_str(), {.height = theme.px(22)})) {
-      for (int i = static_cast<int>(document.runs.size()) - 1; i >= 0; --i) {
-        const Run& other = document.runs[static_cast<size_t>(i)];
-        std::string text = other.text.substr(0, other.text.find('\n'));
-        text = fit_text(theme.body, text.empty() ? "(empty)" : text, theme.px(360));
-        ImGui::PushID(i);
-        if (ImGui::MenuItem(text.c_str(), (format_count(static_cast<int64_t>(other.nodes.size()) - 1) + " generated").c_str(),
-                            i + 1 == static_cast<int>(document.runs.size())))
-          context.run(cmd::ShowRun{i});
-        ImGui::PopID();
-      }
-      end_dropdown();
-    }
-    ImGui::PopID();
-    right -= theme.px(14);
-  }
-  if (run.nodes.size() <= 1) return;
-
-  const std::vector<int> path = run.path(run.leaf);
-  const int steps = static_cast<int>(path.size()) - 1;
-  const std::string place = format_count(run.depth(run.cursor)) + " of " + format_count(steps) + " tokens";
-  const float label = text_size(theme.small, place).x;
-  right -= label;
-  draw_text(draw, theme.small, {right, middle - theme.small.size * 0.5f}, theme.dim, place);
-  right -= theme.px(14);
-
-  const float left = min.x + theme.px(6);
-  const float pitch = std::clamp((right - left - theme.px(8)) / static_cast<float>(std::max(steps, 1)), 1.0f, theme.px(22));
-  const float radius = std::clamp(pitch * 0.3f, theme.px(1.5f), theme.px(4));
-  const float end = left + pitch * static_cast<float>(steps);
-  draw->AddRectFilled({left, middle - theme.hairline() / 2}, {end, middle + theme.hairline() / 2}, theme.line);
-  const uint64_t settings = hash_sampler(document.sampler);
-  const Tokenizer* tokenizer = context.model() ? &context.model()->tokenizer() : nullptr;
-  std::vector<int> offspring(run.nodes.size(), 0);
-  for (size_t i = 1; i < run.nodes.size(); ++i) ++offspring[static_cast<size_t>(run.nodes[i].parent)];
-
-  // One item for the whole line: it is dragged like a slider.
-  ImGui::SetCursorScreenPos({left - theme.px(6), min.y + theme.px(4)});
-  press_area("timeline", {std::max(1.0f, end - left + theme.px(12)), theme.px(22)});
-  draw_focus(theme, ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
-  const bool hovered = ImGui::IsItemHovered(ImGuiHoveredFlags_NoNavOverride);
-  const bool dragged = ImGui::IsItemActive() && ImGui::IsMouseDown(ImGuiMouseButton_Left);
-  if (item_focused()) {
-    keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow, ImGuiKey_Home, ImGuiKey_End});
-    const int here = run.depth(run.cursor);
-    int wanted = here;
-    if (ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) wanted = here - 1;
-    if (ImGui::IsKeyPressed(ImGuiKey_RightArrow)) wanted = here + 1;
-    if (ImGui::IsKeyPressed(ImGuiKey_Home)) wanted = 0;
-    if (ImGui::IsKeyPressed(ImGuiKey_End)) wanted = steps;
-    wanted = std::clamp(wanted, 0, steps);
-    if (wanted != here) context.run(cmd::MoveCursor{path[static_cast<size_t>(wanted)]});
-  }
-  int under = -1;
-  if (hovered || dragged)
-    under = std::clamp(static_cast<int>(std::lround((ImGui::GetIO().MousePos.x - left) / pitch)), 0, steps);
-  if (dragged && under >= 0 && path[static_cast<size_t>(under)] != context.document().run().cursor)
-    context.run(cmd::MoveCursor{path[static_cast<size_t>(under)]});
-  const Run& now = context.document().run();
-  for (int i = 0; i <= steps; ++i) {
-    const int index = path[static_cast<size_t>(i)];
-    const RunNode& node = now.nodes[static_cast<size_t>(index)];
-    const ImVec2 centre(left + pitch * static_cast<float>(i), middle);
-    const bool current = index == now.cursor, past = i <= now.depth(now.cursor);
-    const ImU32 colour = current ? theme.accent : past ? theme.text : theme.faint;
-    const bool other_settings = i > 0 && !node.by_hand && node.sampler_hash != settings;
-    if (i == 0) {
-      draw->AddRectFilled({centre.x - theme.hairline(), middle - theme.px(6)}, {centre.x + theme.hairline(), middle + theme.px(6)}, colour);
-    } else if (node.by_hand) {
-      draw->AddRectFilled({centre.x - radius, middle - radius}, {centre.x + radius, middle + radius}, colour);
-    } else if (other_settings) {
-      draw->AddCircleFilled(centre, radius, theme.surface);
-      draw->AddCircle(centre, radius, colour, 0, theme.px(1.5f));
-    } else {
-      draw->AddCircleFilled(centre, radius, colour);
-    }
-    if (current) draw->AddCircle(centre, radius + theme.px(3), theme.accent, 0, theme.px(1.5f));
-    if (i == under) draw->AddCircle(centre, radius + theme.px(3), theme.ring, 0, theme.hairline());
-    if (offspring[static_cast<size_t>(index)] > 1 && i < steps) {
-      // A fork: the other ways out of this place, upwards.
-      const float up = middle - theme.px(9);
-      draw->AddBezierCubic(centre, {centre.x + theme.px(4), middle}, {centre.x + theme.px(3), up}, {centre.x + theme.px(9), up},
-                           theme.warn, theme.px(1.5f));
-      draw->AddCircleFilled({centre.x + theme.px(10), up}, theme.px(2), theme.warn);
-    }
-  }
-  if (under >= 0 && hovered && tokenizer) {
-    const int index = path[static_cast<size_t>(under)];
-    const RunNode& node = now.nodes[static_cast<size_t>(index)];
-    if (under > 0) context.hover.position = static_cast<int>(now.prompt.size()) + under - 1;
-    begin_hover_card(theme);
-    if (under == 0) card_value(theme, "the end of the prompt", "", theme.text);
-    else card_tokens(theme, token_text(theme, *tokenizer, node.token), node.by_hand ? "by hand" : "", node.by_hand ? "" : format_probability(node.prob));
-    const std::vector<int> ways = now.children(index);
-    for (size_t i = 0; i < ways.size() && ways.size() > 1 && i < 6; ++i) {
-      const RunNode& way = now.nodes[static_cast<size_t>(ways[i])];
-      card_row(theme, i == 0 ? "goes on with" : "", token_text(theme, *tokenizer, way.token) + (now.on_path(ways[i], now.leaf) ? "  (shown)" : ""));
-    }
-    if (!node.by_hand && under > 0 && node.sampler_hash != settings) card_source(theme, "drawn under other sampler settings");
-    card_source(theme, ways.size() > 1 ? "Click or drag to go there. Right-click to take another way." : "Click or drag to go there.");
-    end_hover_card(theme);
-  }
-  if (hovered && ImGui::IsMouseReleased(ImGuiMouseButton_Right) && under >= 0) {
-    ImGui::GetStateStorage()->SetInt(ImGui::GetID("fork"), path[static_cast<size_t>(under)]);
-    ImGui::OpenPopup("ways");
-  }
-  if (ImGui::BeginPopup("ways")) {
-    const int node = ImGui::GetStateStorage()->GetInt(ImGui::GetID("fork"), 0);
-    const std::vector<int> ways = node < static_cast<int>(now.nodes.size()) ? now.children(node) : std::vector<int>{};
-    for (const int way : ways) {
-      ImGui::PushID(way);
-      const std::string text = tokenizer ? token_text(theme, *tokenizer, now.nodes[static_cast<size_t>(way)].token) : "";
-      if (ImGui::MenuItem(text.c_str(), format_probability(now.nodes[static_cast<size_t>(way)].prob).c_str(), now.on_path(way, now.leaf)))
-        context.run(cmd::MoveCursor{way});
-      ImGui::PopID();
-    }
-    ImGui::EndPopup();
   }
 }
 

@@ -28,7 +28,7 @@ class PromptBar {
   void mark_hovered(FrameContext& context, ImGuiID id, ImVec2 min, ImVec2 size);
   void draw_transport(FrameContext& context, float right, float top);
   void draw_chips(FrameContext& context, ImVec2 min, float width);
-  void draw_timeline(FrameContext& context, ImVec2 min, float width);
+  void walk_on(int at_keys, int last, int count);
   void explain_chip(FrameContext& context, int position, int32_t token);
 
   std::string buffer_;             // what the field holds; the Document's text unless that refused it
@@ -37,6 +37,7 @@ class PromptBar {
   bool focus_ = false, to_end_ = false, editing_ = false, seed_editing_ = false, seed_focus_ = false;
   bool follow_end_ = false;        // scroll the chips to the end
   int first_ = 0;                  // the first chip of the row
+  int walked_to_ = -1;             // the chip that the keyboard goes to in this frame
   int seen_length_ = 0;            // tokens shown in the last frame
   std::vector<Place> places_;      // of the prompt's tokens
   std::string places_key_;

@@ -6,6 +6,7 @@
 #include "app/panels/stage1_parts.h"
 #include "app/panels/stage1_trace.h"
 #include "app/widgets/widgets.h"
+#include "app/widgets/window_state.h"
 #include "core/run/figures.h"
 
 namespace glassbox {
@@ -98,7 +99,14 @@ void draw_rank(ImDrawList* draw, const Theme& theme, const PieceMerges& merges, 
             state.current ? theme.accent : with_alpha(theme.text, state.alpha), rank);
 }
 
-void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid, int row, int shown) {
+// The symbol whose box is at x; −1: none.
+int symbol_at(const Grid& grid, const std::vector<Symbol>& symbols, float x) {
+  for (size_t i = 0; i < symbols.size(); ++i)
+    if (x >= grid.left(symbols[i]) && x < grid.right(symbols[i])) return static_cast<int>(i);
+  return -1;
+}
+
+void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid, int row, int shown, bool way_in) {
   const Theme& theme = context.theme;
   ImDrawList* draw = ImGui::GetWindowDrawList();
   const RowState state{row == shown, row > shown, row == merges.steps(), row > shown ? 0.32f : 1.0f};
@@ -139,20 +147,25 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
   draw_rank(draw, theme, merges, grid, row, rank_left, state);
 
   const std::string id = "merge row " + std::to_string(row);
-  const SpotAnswer answer = spot(context, id.c_str(), {grid.origin.x, top}, {end, top + grid.pitch});
+  const SpotAnswer answer = spot(context, id.c_str(), {grid.origin.x, top}, {end, top + grid.pitch}, way_in);
   if (answer.clicked && !state.current) context.run(cmd::SetMergeStep{row});
+  const int under = pointer_on_item() ? symbol_at(grid, symbols, ImGui::GetIO().MousePos.x) : -1;
+  // The keyboard comes to what the row is about; left and right go on from there.
+  WindowState kept;
+  const int begin = kept.get("row of keys", -1) == row ? kept.get("symbol of keys") : std::max(merged, 0);
+  const CellPick pick = pick_column(static_cast<int>(symbols.size()), under, begin);
+  if (pick.by_keys) kept.set("row of keys", row), kept.set("symbol of keys", pick.shown->column);
+  if (pick.by_keys) {
+    const Symbol& symbol = symbols[static_cast<size_t>(pick.shown->column)];
+    stand_at(pick, {grid.left(symbol), top}, {grid.right(symbol), bottom});
+    draw->AddRect({grid.left(symbol), top}, {grid.right(symbol) - gap, bottom}, theme.ring, theme.px(3), 0, theme.hairline());
+  }
   const std::string value = row == 0 ? std::string() : std::to_string(merges.merges->steps[static_cast<size_t>(row - 1)].merge.rank);
   value_menu(context, id.c_str(), value);
   if (!answer.hovered) return;
   context.hover.merge_step = row;
-  const float x = ImGui::GetIO().MousePos.x;
-  for (int i = 0; i < static_cast<int>(symbols.size()); ++i) {
-    const Symbol& symbol = symbols[static_cast<size_t>(i)];
-    if (x < grid.left(symbol) || x >= grid.right(symbol)) continue;
-    draw_symbol_card(context, merges, row, i);
-    return;
-  }
-  if (merged >= 0) draw_symbol_card(context, merges, row, merged);  // on the rank
+  if (pick.shown) draw_symbol_card(context, merges, row, pick.shown->column);
+  else if (merged >= 0) draw_symbol_card(context, merges, row, merged);  // on the rank
 }
 
 // Playing is a state of this panel's window alone; what it changes is the document's merge step.
@@ -219,8 +232,12 @@ void draw_grid(FrameContext& context, const PieceMerges& merges, int shown) {
   const Grid grid(theme, merges, origin, room.x);
   const int rows = merges.steps() + 1;
   const ImDrawList* draw = ImGui::GetWindowDrawList();
-  const int first = std::clamp(static_cast<int>((draw->GetClipRectMin().y - origin.y) / grid.pitch), 0, rows - 1);
-  for (int row = first; row < rows && grid.top(row) <= draw->GetClipRectMax().y; ++row) draw_row(context, merges, grid, row, shown);
+  const float seen_top = draw->GetClipRectMin().y, seen_bottom = draw->GetClipRectMax().y;
+  const int first = std::clamp(static_cast<int>(std::ceil((seen_top - origin.y) / grid.pitch)), 0, rows - 1);
+  // One row more than is seen each way, for the keyboard to go on to. Tab leads to the shown step where it is in sight.
+  const bool shown_seen = grid.top(shown) >= seen_top - 1 && grid.top(shown) < seen_bottom;
+  for (int row = std::max(0, first - 2); row < rows && grid.top(row) <= seen_bottom + grid.pitch; ++row)
+    draw_row(context, merges, grid, row, shown, row == (shown_seen ? shown : first));
   ImGui::SetCursorScreenPos(origin);
   ImGui::Dummy({grid.label + grid.unit * static_cast<float>(merges.bytes.size()), grid.pitch * static_cast<float>(rows) - theme.px(6)});
 

@@ -75,15 +75,17 @@ void draw_rows(FrameContext& context, const PieceMerges& merges, const PanelBody
             fits(theme.small, "rank, lowest wins") ? "rank, lowest wins" : "rank");
   const float seen_top = body.draw->GetClipRectMin().y, seen_bottom = body.draw->GetClipRectMax().y;
   const float start = body.min.y + head;
-  for (int i = std::max(0, static_cast<int>((seen_top - start) / pitch)); i < count; ++i) {
+  const int first = std::max(0, static_cast<int>(std::ceil((seen_top - start) / pitch)));
+  // One row more than is seen each way, for the keyboard to go on to.
+  for (int i = std::max(0, first - 2); i < count; ++i) {
     const float top = std::round(start + pitch * static_cast<float>(i));
-    if (top > seen_bottom) break;
+    if (top > seen_bottom + pitch) break;
     const Merge& pair = race.pairs[static_cast<size_t>(i)];
     const Symbol &left = before[static_cast<size_t>(i)], &right = before[static_cast<size_t>(i) + 1];
     const bool wins = static_cast<uint32_t>(i) == race.left, equal = !wins && pair.rank == race.merge.rank;
     const ImVec2 min(body.min.x - theme.px(6), top), max(body.min.x + body.size.x + theme.px(6), top + pitch - theme.px(3));
     const std::string id = "pair " + std::to_string(i);
-    const SpotAnswer answer = spot(context, id.c_str(), min, max);
+    const SpotAnswer answer = spot(context, id.c_str(), min, max, i == first);
     if (wins) body.draw->AddRectFilled(min, max, theme.selected, theme.px(Theme::kChipRounding));
     else if (answer.hovered) body.draw->AddRectFilled(min, max, theme.hover, theme.px(Theme::kChipRounding));
     const float y = std::round((min.y + max.y - part) / 2), room = (column - theme.px(8) - between - theme.px(20)) / 2;

@@ -33,17 +33,19 @@ bool draw_without_model(const FrameContext& context, std::string_view subject) {
   return false;
 }
 
-SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 max) {
+SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 max, bool way_in) {
   ImGui::SetCursorScreenPos(min);
   SpotAnswer answer;
+  if (!way_in) begin_list_items();
   answer.clicked = press_area(id, {std::max(1.0f, max.x - min.x), std::max(1.0f, max.y - min.y)});
+  if (!way_in) end_list_items();
   answer.hovered = ImGui::IsItemHovered();
   draw_focus(context.theme, min, max);
   return answer;
 }
 
 void value_menu(FrameContext& context, const char* id, std::string_view value) {
-  if (!ImGui::IsItemHovered() && !ImGui::IsPopupOpen(id)) return;
+  if (!ImGui::IsItemHovered() && !item_focused() && !ImGui::IsPopupOpen(id)) return;
   if (begin_value_menu(context, id, value)) end_value_menu();
 }
 

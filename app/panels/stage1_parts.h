@@ -30,11 +30,12 @@ class FlowLayout {
 // What a panel says while there is no model, or no text. True when it said something and there is nothing else to draw.
 bool draw_without_model(const FrameContext& context, std::string_view subject);
 
-// An invisible item over [min, max] that can be reached by the keyboard.
+// An invisible item over [min, max] that can be reached by the keyboard. In a list, Tab leads to the one that is the way
+// in, and the arrows from there to the others.
 struct SpotAnswer {
   bool hovered = false, clicked = false;
 };
-SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 max);
+SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 max, bool way_in = true);
 // The menu of a right click on the last item; costs nothing while it is neither hovered nor open.
 void value_menu(FrameContext& context, const char* id, std::string_view value);
 

@@ -96,7 +96,8 @@ void draw_pieces(FrameContext& context) {
                                                      [&] { return make_layout(context, *trace, body.size.x); });
   const float height = theme.px(26), pitch = height + theme.px(6);
   const float seen_top = body.draw->GetClipRectMin().y - body.min.y, seen_bottom = body.draw->GetClipRectMax().y - body.min.y;
-  const int first_line = std::max(0, static_cast<int>(seen_top / pitch));
+  // One line more than is seen each way, for the keyboard to go on to.
+  const int first_line = std::max(0, static_cast<int>(seen_top / pitch) - 1);
   const auto begin = std::partition_point(layout->places.begin(), layout->places.end(),
                                           [&](const FlowLayout::Place& place) { return place.line < first_line; });
   const int chosen = selected_piece(context, *trace), shown = shown_piece(context, *trace);
@@ -104,14 +105,17 @@ void draw_pieces(FrameContext& context) {
     const int position = context.hovered.position;
     return position >= 0 && position < static_cast<int>(trace->tokens.size()) ? trace->tokens[static_cast<size_t>(position)].piece : -1;
   }();
+  bool entered = false;
   for (auto i = static_cast<int>(begin - layout->places.begin()); i < static_cast<int>(layout->places.size()); ++i) {
     const size_t at = static_cast<size_t>(i);
     const FlowLayout::Place& place = layout->places[at];
     const float top = std::round(body.min.y + static_cast<float>(place.line) * pitch);
-    if (top - body.min.y > seen_bottom) break;
+    if (top - body.min.y > seen_bottom + pitch) break;
     const ImVec2 min(std::round(body.min.x + place.x), top), max(min.x + layout->widths[at], min.y + height);
     const std::string id = "piece " + std::to_string(i);
-    const SpotAnswer answer = spot(context, id.c_str(), min, max);
+    const bool way_in = !entered && top - body.min.y >= seen_top - 1;
+    entered |= way_in;
+    const SpotAnswer answer = spot(context, id.c_str(), min, max, way_in);
     const bool lit = i == shown || i == of_position;
     const float rounding = theme.px(Theme::kChipRounding);
     if (answer.hovered) body.draw->AddRectFilled(min, max, theme.hover, rounding);

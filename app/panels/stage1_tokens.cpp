@@ -205,7 +205,8 @@ void draw_bracket(ImDrawList* draw, const Theme& theme, const SplitCharacters& s
   draw_text(draw, theme.small, {x + text_width, middle_of(theme.small, top + tick + theme.px(2), bottom)}, theme.dim, words);
 }
 
-void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout& layout, const TokenLine& line, ImVec2 origin) {
+// `way_in`: Tab leads to the line's first chip, the arrows from there to all others.
+void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout& layout, const TokenLine& line, ImVec2 origin, bool way_in) {
   const Theme& theme = context.theme;
   const LineMetrics metrics(context);
   const int piece = shown_piece(context, trace), selected = context.document().shown_position();
@@ -225,7 +226,10 @@ void draw_line(FrameContext& context, const TextTrace& trace, const TokensLayout
     const float left = std::round(origin.x + cell.place.x);
     const std::string id = "token " + std::to_string(i);
     ImGui::SetCursorScreenPos({left + std::round((cell.width - cell.chip_width) / 2), top});
+    const bool listed = !way_in || i != line.first;
+    if (listed) begin_list_items();
     const ChipAnswer answer = token_chip(theme, id.c_str(), cell.text, look);
+    if (listed) end_list_items();
     if (answer.hovered) {
       context.hover.position = i;
       context.hover.token = token.id;
@@ -293,13 +297,16 @@ void draw_tokens(FrameContext& context) {
                                      static_cast<uint64_t>(context.document().show_bytes));
   const auto layout = context.memo.get<TokensLayout>("stage 1 tokens", version,
                                                      [&] { return make_layout(context, *trace, body.size.x); });
-  // Only the lines that are seen become items.
+  // Only the lines that are seen become items, and one more each way for the keyboard to go on to.
   const float seen_top = body.draw->GetClipRectMin().y - body.min.y, seen_bottom = body.draw->GetClipRectMax().y - body.min.y;
   const float tallest = LineMetrics(context).chip + LineMetrics(context).labels() + LineMetrics(context).bracket;
+  bool entered = false;
   for (const TokenLine& line : layout->lines) {
-    if (line.top + tallest < seen_top) continue;
-    if (line.top > seen_bottom) break;
-    draw_line(context, *trace, *layout, line, body.min);
+    if (line.top + 2 * tallest < seen_top) continue;
+    if (line.top - tallest > seen_bottom) break;
+    const bool way_in = !entered && line.top >= seen_top - 1;
+    entered |= way_in;
+    draw_line(context, *trace, *layout, line, body.min, way_in);
   }
   ImGui::SetCursorScreenPos(body.min);
   ImGui::Dummy({1, layout->height});

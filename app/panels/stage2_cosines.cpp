@@ -24,16 +24,17 @@ struct Blocks {
       : matrix(m), block((m.length + kMostCells - 1) / kMostCells), count((m.length + block - 1) / block) {}
   float at(int row, int column) const { return matrix.cosine[static_cast<size_t>(row) * static_cast<size_t>(matrix.length) + static_cast<size_t>(column)]; }
   // The cell with the greatest value of a block.
-  std::pair<int, int> greatest(int row, int column) const {
-    std::pair<int, int> best{row * block, column * block};
+  FigureCell greatest(int row, int column) const {
+    FigureCell best{row * block, column * block};
     for (int r = row * block; r < std::min((row + 1) * block, matrix.length); ++r)
       for (int c = column * block; c < std::min((column + 1) * block, matrix.length); ++c)
-        if (at(r, c) > at(best.first, best.second)) best = {r, c};
+        if (at(r, c) > at(best.row, best.column)) best = {r, c};
     return best;
   }
 };
 
-void draw_cosine_card(const FrameContext& context, const Blocks& blocks, int row, int column) {
+// `of_block`: the cell stands for its block, as the one under the pointer does; the keyboard goes to every cell.
+void draw_cosine_card(const FrameContext& context, const Blocks& blocks, int row, int column, bool of_block) {
   const Theme& theme = context.theme;
   const CosineMatrix& matrix = blocks.matrix;
   const std::vector<int32_t>& tokens = context.view().tokens;
@@ -43,7 +44,7 @@ void draw_cosine_card(const FrameContext& context, const Blocks& blocks, int row
   card_tokens(theme, view_token(context, row), "×", view_token(context, column));
   card_cosine(theme, matrix.dots[at], matrix.norms[static_cast<size_t>(row)], matrix.norms[static_cast<size_t>(column)]);
   card_row(theme, "positions", std::to_string(row) + ", " + std::to_string(column));
-  if (blocks.block > 1)
+  if (of_block && blocks.block > 1)
     card_source(theme, "The greatest of " + std::to_string(blocks.block) + " × " + std::to_string(blocks.block) + " cells: each pixel stands for so many.");
   if (matrix.layer < 0) {
     card_source(theme, "Rows " + format_count(tokens[static_cast<size_t>(row)]) + " and " + format_count(tokens[static_cast<size_t>(column)]) + " of " +
@@ -97,6 +98,7 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   figure.min = {std::round(body.min.x + label + theme.px(8)), std::round(body.min.y + head)};
 
   Heatmap map;
+  map.min = figure.min, map.size = {figure.side, figure.side};
   map.key = "cosines";
   map.version = mix_version(mix_version(context.view().id, static_cast<uint64_t>(matrix.layer + 1)), reinterpret_cast<uintptr_t>(&matrix));
   map.rows = map.columns = blocks.count;
@@ -109,22 +111,25 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   map.map = &theme.probability_map;
   map.low = low, map.high = 1;
   map.numbers = blocks.block == 1 && figure.cell >= theme.px(30), map.numbers_from = -1;
-  const HeatmapHit hit = draw_heatmap(theme, context.textures, map, figure.min, {figure.side, figure.side});
-  std::pair<int, int> cell{-1, -1};
-  if (hit.row >= 0) {
-    cell = blocks.greatest(hit.row, hit.column);
-    context.hover.position = cell.first;
-    draw_cosine_card(context, blocks, cell.first, cell.second);
-    if (hit.clicked) context.run(cmd::SelectPosition{cell.first});
+  const HeatmapHit hit = heatmap_item(theme, map);
+  std::optional<FigureCell> under;
+  if (hit.under) under = blocks.greatest(hit.under->row, hit.under->column);
+  const CellPick pick = pick_cell({matrix.length, [&](int) { return matrix.length; }}, under);
+  const FigureCell cell = pick.shown.value_or(FigureCell{-1, -1});
+  if (pick.shown) {
+    map.lit = FigureCell{cell.row / blocks.block, cell.column / blocks.block};
+    stand_at(pick, map.corner(map.lit->row, map.lit->column), map.end(map.lit->row, map.lit->column));
   }
-  ImGuiStorage* storage = ImGui::GetStateStorage();
-  const ImGuiID menu_id = ImGui::GetID("menu cell");
-  const size_t size = matrix.cosine.size();
-  if (hit.right_clicked) storage->SetInt(menu_id, cell.first * matrix.length + cell.second);
-  value_menu(context, "cosines menu", format_exact(matrix.cosine[std::min(static_cast<size_t>(std::max(storage->GetInt(menu_id), 0)), size - 1)]));
+  value_menu(context, "cosines menu", format_exact(blocks.at(pick.asked.row, pick.asked.column)));
+  if (pick.shown) {
+    context.hover.position = cell.row;
+    draw_cosine_card(context, blocks, cell.row, cell.column, !pick.by_keys);
+    if (hit.clicked) context.run(cmd::SelectPosition{cell.row});
+  }
+  draw_heatmap(theme, context.textures, map);
 
-  const int lit_row = cell.first >= 0 ? cell.first : context.hovered.position;
-  const int lit_column = cell.second >= 0 ? cell.second : context.hovered.position;
+  const int lit_row = pick.shown ? cell.row : context.hovered.position;
+  const int lit_column = pick.shown ? cell.column : context.hovered.position;
   const auto colour = [&](bool lit, bool selected) { return selected ? theme.accent : lit ? theme.text : theme.dim; };
   draw_labels(context, matrix.length, figure.cell, line, lit_row, [&](int i, bool lit, bool selected) {
     const std::string text = fit_text(style, view_token(context, i), label);

@@ -102,7 +102,8 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   const Theme& theme = context.theme;
   const int width = static_cast<int>(vector.values.size());
   const float foot = theme.px(34);
-  const auto [columns, rows] = strip_shape(width, {body.size.x, std::max(body.size.y - foot, 1.0f)}, theme.px(5), theme.px(27));
+  const StripShape shape = strip_shape(width, {body.size.x, std::max(body.size.y - foot, 1.0f)}, theme.px(5), theme.px(27));
+  const int columns = shape.columns, rows = shape.rows;
   const float cell_height = std::floor(std::clamp((body.size.y - foot) / static_cast<float>(rows), theme.px(9), theme.px(27)));
   const ImVec2 size(std::min(body.size.x, theme.px(28) * static_cast<float>(columns)), cell_height * static_cast<float>(rows));
 
@@ -111,6 +112,7 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   float limit = storage->GetFloat(limit_id, vector.layer < 0 ? kEmbeddingLimit : kResidualLimit);
 
   Heatmap map;
+  map.min = body.min, map.size = size;
   map.key = "embedding strip";
   map.version = mix_version(mix_version(hash_text({reinterpret_cast<const char*>(vector.values.data()), vector.values.size() * sizeof(float)}),
                                         static_cast<uint64_t>(vector.layer + 1)), static_cast<uint64_t>(columns));
@@ -123,14 +125,16 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   };
   map.map = &theme.signed_map;
   map.low = -limit, map.high = limit;
-  const HeatmapHit hit = draw_heatmap(theme, context.textures, map, body.min, size);
-  const int index = hit.row < 0 ? -1 : hit.row * columns + hit.column;
-  const bool on_value = index >= 0 && index < width;
-  if (on_value) draw_element_card(context, vector, index);
-  const ImGuiID menu_id = ImGui::GetID("menu element");
-  if (on_value && hit.right_clicked) storage->SetInt(menu_id, index);
-  const int menu_index = std::clamp(storage->GetInt(menu_id), 0, width - 1);
-  value_menu(context, "embedding strip menu", format_exact(vector.values[static_cast<size_t>(menu_index)]));
+  const HeatmapHit hit = heatmap_item(theme, map);
+  const auto index_of = [&](FigureCell cell) { return cell.row * columns + cell.column; };
+  const auto is_value = [&](FigureCell cell) { return index_of(cell) < width; };
+  const CellGrid cells{rows, [&](int row) { return std::min(columns, width - row * columns); }, true};
+  const CellPick pick = pick_cell(cells, hit.under && is_value(*hit.under) ? hit.under : std::nullopt);
+  if (pick.shown) stand_at(pick, map.corner(pick.shown->row, pick.shown->column), map.end(pick.shown->row, pick.shown->column));
+  value_menu(context, "embedding strip menu", format_exact(vector.values[static_cast<size_t>(index_of(pick.asked))]));
+  if (pick.shown) draw_element_card(context, vector, index_of(*pick.shown));
+  map.lit = pick.shown;
+  draw_heatmap(theme, context.textures, map);
 
   draw_foot(context, vector, {body.min.x, body.min.y + size.y + theme.px(8)}, body.size.x, columns, limit);
   storage->SetFloat(limit_id, limit);

@@ -74,7 +74,7 @@ void draw_neighbour_card(const FrameContext& context, const Neighbours& all, con
 
 // What can be done with a neighbour besides copying.
 void draw_menu(FrameContext& context, const char* id, const Neighbour& near, const Measure& measure) {
-  if (!ImGui::IsItemHovered() && !ImGui::IsPopupOpen(id)) return;
+  if (!ImGui::IsItemHovered() && !item_focused() && !ImGui::IsPopupOpen(id)) return;
   if (!begin_value_menu(context, id, format_exact(value_of(near, measure.by)))) return;
   const Tokenizer& tokenizer = context.model()->tokenizer();
   const std::string bytes(tokenizer.bytes_of(near.id));
@@ -98,13 +98,15 @@ void draw_column(FrameContext& context, const Neighbours& all, const Measure& me
   draw_text(draw, theme.small, {min.x, min.y + theme.px(18)}, theme.dim, measure.formula);
   const float pitch = theme.px(29), start = min.y + theme.px(42), end = bar_end(list, measure.by);
   const float seen_top = draw->GetClipRectMin().y, seen_bottom = draw->GetClipRectMax().y;
-  for (int i = std::max(0, static_cast<int>((seen_top - start) / pitch)); i < static_cast<int>(list.size()); ++i) {
+  const int first = std::max(0, static_cast<int>(std::ceil((seen_top - start) / pitch)));
+  // One row more than is seen each way, for the keyboard to go on to.
+  for (int i = std::max(0, first - 2); i < static_cast<int>(list.size()); ++i) {
     const float top = std::round(start + pitch * static_cast<float>(i));
-    if (top > seen_bottom) break;
+    if (top > seen_bottom + pitch) break;
     const Neighbour& near = list[static_cast<size_t>(i)];
     const ImVec2 low(min.x - theme.px(5), top), high(min.x + width + theme.px(5), top + pitch - theme.px(2));
     const std::string id = std::string(measure.name) + " " + std::to_string(i);
-    const SpotAnswer answer = spot(context, id.c_str(), low, high);
+    const SpotAnswer answer = spot(context, id.c_str(), low, high, i == first);
     if (context.hovered.token == near.id || answer.hovered)
       draw->AddRectFilled(low, high, answer.hovered ? theme.hover : theme.selected, theme.px(Theme::kChipRounding));
     const std::string value = format_fixed(value_of(near, measure.by), 3);

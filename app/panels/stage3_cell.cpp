@@ -8,7 +8,6 @@
 #include "app/panels/stage3_shared.h"
 #include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
-#include "app/widgets/window_state.h"
 #include "core/io/json_fields.h"
 #include "core/run/figures.h"
 
@@ -117,14 +116,16 @@ void draw_strips(FrameContext& context, const HeadReader& reader, const OpenedCe
                                         {"q·k", opened.products, greatest_size(opened.products), theme.positive, theme.negative}}};
   const int dimensions = static_cast<int>(opened.q.size());
   ImGui::SetCursorScreenPos({left, min.y});
-  ImGui::InvisibleButton("dimensions", {std::max(1.0f, width), std::max(1.0f, 3 * high)});
-  int lit = -1;
-  if (ImGui::IsItemHovered())
-    lit = std::clamp(static_cast<int>((ImGui::GetIO().MousePos.x - left) / width * static_cast<float>(dimensions)), 0, dimensions - 1);
-  WindowState state;
-  if (lit >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) state.set("menu dimension", lit);
-  if (begin_value_menu(context, "dimension menu", format_exact(opened.products[static_cast<size_t>(std::clamp(state.get("menu dimension"), 0, dimensions - 1))])))
-    end_value_menu();
+  press_area("dimensions", {std::max(1.0f, width), std::max(1.0f, 3 * high)});
+  draw_focus(theme, {left, min.y}, {left + width, min.y + 3 * high});
+  int under = -1;
+  if (pointer_on_item())
+    under = std::clamp(static_cast<int>((ImGui::GetIO().MousePos.x - left) / width * static_cast<float>(dimensions)), 0, dimensions - 1);
+  const CellPick pick = pick_column(dimensions, under);
+  const int lit = pick.shown ? pick.shown->column : -1;
+  const float step = width / static_cast<float>(dimensions), lit_left = left + step * static_cast<float>(lit);
+  stand_at(pick, {lit_left, min.y}, {lit_left + step, min.y + 3 * high});
+  if (begin_value_menu(context, "dimension menu", format_exact(opened.products[static_cast<size_t>(pick.asked.column)]))) end_value_menu();
   for (size_t i = 0; i < strips.size(); ++i) {
     const ImVec2 corner(left, min.y + static_cast<float>(i) * high);
     draw_strip(draw, theme, strips[i], corner, {width, high}, lit);
@@ -218,15 +219,21 @@ void draw_row(FrameContext& context, const HeadReader& reader, const OpenedCell&
   const float space = step >= theme.px(6) ? theme.px(2) : step >= 3 ? 1.0f : 0.0f;
 
   ImGui::SetCursorScreenPos(min);
-  const bool clicked = ImGui::InvisibleButton("row", {std::max(1.0f, step * static_cast<float>(bars)), 2 * high + gap});
+  const ImVec2 figure(std::max(1.0f, step * static_cast<float>(bars)), 2 * high + gap);
+  const bool clicked = press_area("row", figure);
+  draw_focus(theme, min, {min.x + figure.x, min.y + figure.y});
   int under = -1;
-  if (ImGui::IsItemHovered()) {
+  if (pointer_on_item()) {
     const int bar = std::clamp(static_cast<int>((ImGui::GetIO().MousePos.x - min.x) / step), 0, bars - 1);
     under = bar_of(ImGui::GetIO().MousePos.y < min.y + high + gap / 2 ? scores : weights, bar, bars).key;
   }
-  WindowState state;
-  if (under >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) state.set("menu key", under);
-  if (begin_value_menu(context, "row menu", format_exact(weights[static_cast<size_t>(std::clamp(state.get("menu key"), 0, keys - 1))]))) end_value_menu();
+  // The keyboard's cursor is the opened cell's key.
+  const CellPick pick = pick_column(keys, under, opened.key);
+  if (pick.shown) under = pick.shown->column;
+  if (pick.moved) context.run(cmd::OpenCell{opened.query, under});
+  const float under_left = min.x + figure.x * static_cast<float>(under) / static_cast<float>(keys);
+  stand_at(pick, {under_left, min.y}, {under_left + step, min.y + figure.y});
+  if (begin_value_menu(context, "row menu", format_exact(weights[static_cast<size_t>(pick.asked.column)]))) end_value_menu();
   for (int i = 0; i < bars; ++i) {
     const float x0 = min.x + static_cast<float>(i) * step, x1 = std::max(x0 + 1, x0 + step - space);
     const Bar score = bar_of(scores, i, bars), weight = bar_of(weights, i, bars);

@@ -299,7 +299,8 @@ void draw_legend(FrameContext& context, ImDrawList* draw, const Legend& legend, 
     if (x > min.x && x + total > min.x + width) x = min.x, y += theme.px(18);
     ImGui::SetCursorScreenPos({x, y});
     ImGui::PushID(static_cast<int>(badge));
-    ImGui::InvisibleButton("legend", {total, theme.px(17)});
+    press_area("legend", {total, theme.px(17)});
+    draw_focus(theme, {x, y}, {x + total, y + theme.px(17)});
     ImGui::PopID();
     tooltip(theme, badge_definition(badge));
     draw_text(draw, theme.small_bold, {x, y}, theme.text, letter);
@@ -340,7 +341,8 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
   const int last = std::clamp(static_cast<int>((scroll.y + area.y + ring) / grid.cell.y) + 1, first, grid.layers);
   ImDrawList* draw = ImGui::GetWindowDrawList();
   draw_atlas(context, draw, thumbnails, grid, first, last);
-  for (int layer = first; layer < last; ++layer) {
+  // One row more than is seen each way, for the keyboard to go on to.
+  for (int layer = std::max(0, first - 1); layer < std::min(last + 1, grid.layers); ++layer) {
     const int heads = context.model()->config().layers[static_cast<size_t>(layer)].heads;
     for (int head = 0; head < std::min(heads, grid.heads); ++head) draw_head_item(context, draw, thumbnails, grid, {layer, head});
   }

@@ -285,6 +285,9 @@ void draw_list(FrameContext& context, const PanelBody& body, const Rows& rows) {
   const float row_height = (rows.change ? theme.px(46) : theme.px(37)) + (columns.stacked ? text_line : 0);
   // Whole rows, so that none is cut at the lower edge.
   ImGui::BeginChild("rows", {body.size.x + bleed + theme.px(8), std::max(1.0f, std::floor(height / row_height)) * row_height}, ImGuiChildFlags_NavFlattened);
+  // Of another text the likeliest tokens come first into sight, and not the ranks that one had scrolled to.
+  WindowState state;
+  if (const auto text = static_cast<int>(hash_ids(context.view().tokens)); state.get("text") != text) state.set("text", text), ImGui::SetScrollY(0);
   const float width = ImGui::GetContentRegionAvail().x - bleed - theme.px(8);
   const int first = static_cast<int>(std::ceil(ImGui::GetScrollY() / row_height - 0.01f));
   ImGuiListClipper clipper;

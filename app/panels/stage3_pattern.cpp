@@ -26,7 +26,14 @@ struct Zoom {
     row = std::clamp(row, 0, length - span), column = std::clamp(column, 0, length - span);
     return span;
   }
+  // Moves just as far as brings the cell into sight.
+  void show(FigureCell cell) {
+    row = std::clamp(row, cell.row - span + 1, cell.row);
+    column = std::clamp(column, cell.column - span + 1, cell.column);
+  }
 };
+
+FigureCell figure_cell(Cell cell) { return {cell.query, cell.key}; }
 
 // Where the figure's parts lie.
 struct Layout {
@@ -259,15 +266,8 @@ void remove_cut(FrameContext& context, HeadChoice head, Cell cell) {
   }
 }
 
-void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered, bool focused) {
-  WindowState state;
-  // The menu key asks about the opened cell.
-  const std::optional<Cell> opened = context.document().selection.cell;
-  if (focused && opened && !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) state.set("menu query", opened->query), state.set("menu key", opened->key);
-  if (hovered.query >= 0 && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
-    state.set("menu query", hovered.query), state.set("menu key", hovered.key);
-  const int query = state.get("menu query"), key = state.get("menu key");
-  const Cell cell{query, key};
+void draw_menu(FrameContext& context, const HeadReader& reader, Cell cell) {
+  const auto [query, key] = cell;
   const float weight = reader.weight(query, key);
   if (!begin_value_menu(context, "cell menu", std::isnan(weight) ? std::string() : format_exact(weight))) return;
   ImGui::Separator();
@@ -288,7 +288,7 @@ void draw_menu(FrameContext& context, const HeadReader& reader, Cell hovered, bo
 
 // The wheel zooms at the pointer, dragging moves what is zoomed, a double click zooms to the cell and back, Esc leaves.
 // True while the figure is dragged.
-bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit& hit, Cell under) {
+bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit& hit, std::optional<Cell> under) {
   const ImGuiIO& io = ImGui::GetIO();
   const auto set = [&](int span, Cell centre, float fx, float fy) {
     zoom.span = std::clamp(span, std::min(kSmallestWindow, length), length);
@@ -296,17 +296,17 @@ bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit&
     zoom.column = centre.key - static_cast<int>(fx * static_cast<float>(zoom.span));
     zoom.clamp_to(length);
   };
-  if (hit.row >= 0) {
+  if (under) {
     const float fx = std::clamp((io.MousePos.x - layout.grid.x) / layout.side, 0.0f, 0.999f);
     const float fy = std::clamp((io.MousePos.y - layout.grid.y) / layout.side, 0.0f, 0.999f);
     if (io.MouseWheel != 0) {
       const float factor = std::pow(0.8f, io.MouseWheel);
       const int next = io.MouseWheel > 0 ? static_cast<int>(static_cast<float>(zoom.span) * factor)
                                          : static_cast<int>(std::ceil(static_cast<float>(zoom.span) * factor));
-      set(next, under, fx, fy);
+      set(next, *under, fx, fy);
     } else if (hit.double_clicked) {
-      if (zoom.span < length) set(length, under, fx, fy);
-      else set(std::max(8, length / 4), under, 0.5f, 0.5f);
+      if (zoom.span < length) set(length, *under, fx, fy);
+      else set(std::max(8, length / 4), *under, 0.5f, 0.5f);
     }
   }
   if (zoom.span < length && takes_escape()) zoom.span = 0;
@@ -320,19 +320,6 @@ bool handle_zoom(const Layout& layout, Zoom& zoom, int length, const HeatmapHit&
   }
   zoom.clamp_to(length);
   return dragging;
-}
-
-// Ctrl and the arrows move the opened cell; when the keyboard stands on the figure, the arrows alone do.
-void handle_keys(FrameContext& context, int length, bool focused) {
-  if (!focused && (!ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows) || !ImGui::GetIO().KeyCtrl)) return;
-  Cell cell = context.document().selection.cell.value_or(Cell{length - 1, 0});
-  const Cell before = cell;
-  if (ImGui::IsKeyPressed(ImGuiKey_UpArrow)) --cell.query;
-  if (ImGui::IsKeyPressed(ImGuiKey_DownArrow)) ++cell.query;
-  if (ImGui::IsKeyPressed(ImGuiKey_LeftArrow)) --cell.key;
-  if (ImGui::IsKeyPressed(ImGuiKey_RightArrow)) ++cell.key;
-  cell.query = std::clamp(cell.query, 0, length - 1), cell.key = std::clamp(cell.key, 0, cell.query);
-  if (!(cell == before)) context.run(cmd::OpenCell{cell.query, cell.key});
 }
 
 void draw_bar_and_note(const FrameContext& context, ImDrawList* draw, const Layout& layout, const Zoom& zoom, int length,
@@ -370,8 +357,8 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   const Layout layout = lay_out(context, body.min, body.size, zoom);
   const std::optional<Cell> opened = context.document().selection.cell;
 
-  draw_masked(body.draw, theme, layout, zoom);
   Heatmap heatmap;
+  heatmap.min = layout.grid, heatmap.size = {layout.side, layout.side};
   heatmap.key = "attention pattern";
   heatmap.version = figure_version(context, reader.head(), zoom);
   heatmap.rows = heatmap.columns = layout.pixels;
@@ -381,7 +368,6 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
     read_weights(reader, pixel_range(layout, zoom.row, zoom.span, row), columns, values);
   };
   heatmap.map = &theme.attention_map;
-  heatmap.keeps_arrows = true;
   heatmap.logarithmic = context.document().log_map;
   heatmap.low = heatmap.logarithmic ? kLogFloor : 0.0f;
   heatmap.numbers = !layout.pooled;
@@ -390,28 +376,50 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
     if (value < 0.995f) return format_fixed(static_cast<double>(value), 2).substr(1);
     return std::string(text_size(theme.mono_small, "1.00").x + 2 <= layout.cell ? "1.00" : "1.0");
   };
-  if (opened && !layout.pooled) heatmap.marked_row = opened->query - zoom.row, heatmap.marked_column = opened->key - zoom.column;
-  if (context.hovered.query >= 0 && !layout.pooled)
-    heatmap.hovered_row = context.hovered.query - zoom.row, heatmap.hovered_column = context.hovered.key - zoom.column;
-  const HeatmapHit hit = draw_heatmap(theme, context.textures, heatmap, layout.grid, {layout.side, layout.side});
-  if (opened && layout.pooled) mark_pooled_cell(body.draw, theme, layout, zoom, *opened);
-  draw_cuts(body.draw, context, layout, zoom, reader.head());
+  const HeatmapHit hit = heatmap_item(theme, heatmap);
+  std::optional<Cell> under;
+  if (hit.under)
+    under = strongest(reader, pixel_range(layout, zoom.row, zoom.span, hit.under->row), pixel_range(layout, zoom.column, zoom.span, hit.under->column));
+  // The keyboard's cursor is the opened cell, which the mask does not let beyond the diagonal.
+  const CellGrid cells{length, [length](int) { return length; }};
+  FigureCell cursor = figure_cell(opened.value_or(Cell{length - 1, 0}));
+  CellPick pick = pick_cell(cells, under ? std::optional(figure_cell(*under)) : std::nullopt, cursor);
+  if (pick.moved) cursor = *pick.shown;
+  // Ctrl and the arrows move it from anywhere in the panel.
+  else if (!item_focused() && ImGui::GetIO().KeyCtrl && ImGui::IsWindowFocused(ImGuiFocusedFlags_ChildWindows)) pick.moved = move_cell(cursor, cells);
+  cursor.column = std::min(cursor.column, cursor.row);
+  if (pick.moved) context.run(cmd::OpenCell{cursor.row, cursor.column});
+  if (pick.by_keys) {
+    pick.shown = cursor;
+    const ImVec2 from(layout.grid.x + static_cast<float>(cursor.column - zoom.column) * layout.cell,
+                      layout.grid.y + static_cast<float>(cursor.row - zoom.row) * layout.cell);
+    stand_at(pick, from, {from.x + layout.cell, from.y + layout.cell});
+  }
 
-  Cell under{-1, -1};
-  if (hit.row >= 0)
-    under = strongest(reader, pixel_range(layout, zoom.row, zoom.span, hit.row), pixel_range(layout, zoom.column, zoom.span, hit.column));
   Zoom next = zoom;  // from the next frame on
   const bool dragging = handle_zoom(layout, next, length, hit, under);
+  if (pick.by_keys) next.show(cursor);
   state.set("row", next.row), state.set("column", next.column), state.set("span", next.span == length ? 0 : next.span);
-  draw_menu(context, reader, under, hit.focused);
-  handle_keys(context, length, hit.focused);
-  if (under.query >= 0 && !dragging) {
-    context.hover.query = under.query, context.hover.key = under.key;
+  draw_menu(context, reader, {pick.asked.row, pick.asked.column});
+  if (pick.shown && !dragging) {
+    const Cell cell{pick.shown->row, pick.shown->column};
+    context.hover.query = cell.query, context.hover.key = cell.key;
     const ImVec2 moved = ImGui::GetMouseDragDelta(ImGuiMouseButton_Left, 0);
     const bool still = std::abs(moved.x) + std::abs(moved.y) < theme.px(4);
-    if (hit.clicked && still && under.key <= under.query) context.run(cmd::OpenCell{under.query, under.key});
-    if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_cell_card(context, reader, under.query, under.key);
+    if (hit.clicked && still && cell.key <= cell.query) context.run(cmd::OpenCell{cell.query, cell.key});
+    if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_cell_card(context, reader, cell.query, cell.key);
   }
+
+  draw_masked(body.draw, theme, layout, zoom);
+  if (!layout.pooled) {
+    const auto in_sight = [&](int query, int key) { return FigureCell{query - zoom.row, key - zoom.column}; };
+    if (opened) heatmap.marked = in_sight(opened->query, opened->key);
+    if (context.hovered.query >= 0) heatmap.lit = in_sight(context.hovered.query, context.hovered.key);
+  }
+  if (hit.under) heatmap.lit = hit.under;
+  draw_heatmap(theme, context.textures, heatmap);
+  if (opened && layout.pooled) mark_pooled_cell(body.draw, theme, layout, zoom, *opened);
+  draw_cuts(body.draw, context, layout, zoom, reader.head());
 
   AxisMarks queries, keys;
   queries.colour = theme.query, keys.colour = theme.key;

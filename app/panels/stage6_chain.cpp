@@ -97,19 +97,18 @@ void draw_candidate(const FrameContext& context, const Table& table, int row, fl
   }
 }
 
-const ChainColumn* column_at(const Table& table, float x) {
-  for (const ChainColumn& column : table.columns)
-    if (x >= table.x(column) && x < table.x(column) + column.width) return &column;
-  return nullptr;
+int column_at(const Table& table, float x) {
+  for (size_t i = 0; i < table.columns.size(); ++i)
+    if (x >= table.x(table.columns[i]) && x < table.x(table.columns[i]) + table.columns[i].width) return static_cast<int>(i);
+  return -1;
 }
 
-std::string cell_value(const Candidate& candidate, const ChainColumn* column) {
-  if (!column) return {};
-  switch (column->kind) {
+std::string cell_value(const Candidate& candidate, const ChainColumn& column) {
+  switch (column.kind) {
     case ColumnKind::token: return std::to_string(candidate.id);
     case ColumnKind::logit: return format_exact(candidate.logit);
     case ColumnKind::penalty: return format_exact(candidate.penalised);
-    case ColumnKind::stage: return column->cuts() ? std::string() : format_exact(candidate.prob_heated);
+    case ColumnKind::stage: return column.cuts() ? std::string() : format_exact(candidate.prob_heated);
     case ColumnKind::probability: return format_exact(candidate.prob);
   }
   return {};
@@ -128,12 +127,16 @@ void draw_row(FrameContext& context, const Table& table, WindowState& state, int
   if (!way_in) end_list_items();
   if (pressed) state.set("selected", candidate.id);
   const bool hovered = ImGui::IsItemHovered(), focused = item_focused();
-  const ChainColumn* column = hovered ? column_at(table, ImGui::GetIO().MousePos.x) : nullptr;
-  if (hovered && ImGui::IsMouseReleased(ImGuiMouseButton_Right))
-    state.set("menu column", column ? static_cast<int>(column - table.columns.data()) : 0);
-  const size_t asked = std::min(static_cast<size_t>(std::max(0, state.get("menu column"))), table.columns.size() - 1);
+  // Up and down go from row to row and keep the column; left and right go along the row.
+  const int under = pointer_on_item() ? column_at(table, ImGui::GetIO().MousePos.x) : -1;
+  const CellPick pick = pick_column(static_cast<int>(table.columns.size()), under, state.get("column"));
+  const ChainColumn* column = pick.shown ? &table.columns[static_cast<size_t>(pick.shown->column)] : nullptr;
+  if (pick.by_keys) {
+    state.set("column", pick.shown->column);
+    stand_at(pick, {table.x(*column), y}, {table.x(*column) + column->width, y + table.row});
+  }
   const bool go = (hovered && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) || (focused && ImGui::IsKeyPressed(ImGuiKey_Enter, false));
-  if (begin_value_menu(context, "menu", cell_value(candidate, &table.columns[asked]))) {
+  if (begin_value_menu(context, "menu", cell_value(candidate, table.columns[static_cast<size_t>(pick.asked.column)]))) {
     ImGui::Separator();
     if (ImGui::MenuItem(("Continue with " + token_of(context, candidate.id)).c_str())) continue_with_token(context, candidate.id, candidate.prob);
     end_value_menu();
@@ -144,6 +147,7 @@ void draw_row(FrameContext& context, const Table& table, WindowState& state, int
   const bool lit = hovered || context.hovered.token == candidate.id;
   if (drawn || lit || focused) draw->AddRectFilled(min, max, drawn ? theme.selected : theme.hover, theme.px(4));
   if (selected || focused) draw->AddRect(min, max, focused ? theme.accent : theme.dim, theme.px(4), 0, theme.hairline());
+  if (pick.by_keys) draw->AddRectFilled({table.x(*column) - theme.px(6), y}, {table.x(*column) + column->width - theme.px(8), y + table.row}, theme.selected, theme.px(4));
   draw_candidate(context, table, row, y);
   ImGui::PopID();
   if (hovered) {
@@ -224,7 +228,10 @@ void draw_titles(FrameContext& context, const Table& table, ImVec2 min, float he
     const float x = min.x + column.x, width = column.width - theme.px(8);
     ImGui::SetCursorScreenPos({x - theme.px(4), min.y});
     ImGui::PushID(static_cast<int>(i));
-    ImGui::InvisibleButton("title", {column.width - theme.px(2), height});
+    if (i > 0) begin_list_items();  // Tab leads to the first title, the arrows from there
+    press_area("title", {column.width - theme.px(2), height});
+    if (i > 0) end_list_items();
+    draw_focus(theme, ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
     const bool hovered = ImGui::IsItemHovered();
     bool target = false;
     if (column.kind == ColumnKind::stage) {

@@ -85,7 +85,7 @@ void draw_curve(ImDrawList* draw, const Plot& plot, const std::vector<int>& rank
 }
 
 // "entropy 2.14 → 8.76 → 1.48 bit" in the upper right corner; the x where it begins.
-float draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& plot) {
+float draw_entropies(FrameContext& context, ImDrawList* draw, const Plot& plot) {
   const Theme& theme = context.theme;
   const ChainResult& chain = *context.view().chain;
   const double own = chain.entropy_model_bits, last = chain.stages[chain.stages.size() - 2].entropy_bits;
@@ -99,7 +99,12 @@ float draw_entropies(const FrameContext& context, ImDrawList* draw, const Plot& 
   draw_text(draw, theme.body, at, theme.dim, "entropy ");
   draw_text(draw, theme.mono, {at.x + words, at.y + theme.px(1)}, theme.text, numbers);
   draw_text(draw, theme.body, {at.x + words + digits, at.y}, theme.dim, " bit");
-  if (!ImGui::IsMouseHoveringRect({at.x, at.y}, {at.x + total, at.y + theme.px(20)}) || !ImGui::IsWindowHovered()) return at.x;
+  ImGui::SetCursorScreenPos(at);
+  press_area("entropy", {total, theme.px(20)});
+  draw_focus(theme, at, {at.x + total, at.y + theme.px(20)});
+  const bool hovered = ImGui::IsItemHovered();
+  if (begin_value_menu(context, "entropy menu", format_exact(static_cast<float>(last)))) end_value_menu();
+  if (!hovered) return at.x;
   begin_hover_card(theme);
   card_line(theme, "H = -Σ p log2 p");
   card_row(theme, "the model's own", format_value(own, 6) + " bit");
@@ -195,12 +200,13 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   // The figure itself, under the line.
   ImGui::SetCursorScreenPos(plot.min);
   ImGui::SetNextItemAllowOverlap();
-  ImGui::InvisibleButton("plot", {plot.max.x - plot.min.x, plot.max.y - plot.min.y});
-  const bool hovered = ImGui::IsItemHovered();
-  const int under = std::clamp(static_cast<int>(std::round(plot.rank_at(ImGui::GetIO().MousePos.x))), 1, count);
-  if (hovered && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) state.set("menu rank", under);
-  const int asked = std::clamp(state.get("menu rank", 1), 1, count);
-  if (begin_value_menu(context, "menu", format_exact(chain.candidates[static_cast<size_t>(asked) - 1].prob_heated))) end_value_menu();
+  press_area("plot", {plot.max.x - plot.min.x, plot.max.y - plot.min.y});
+  draw_focus(theme, plot.min, plot.max);
+  const int pointed = pointer_on_item() ? std::clamp(static_cast<int>(std::round(plot.rank_at(ImGui::GetIO().MousePos.x))), 1, count) : 0;
+  const CellPick pick = pick_column(count, pointed - 1);
+  const int under = pick.shown ? pick.shown->column + 1 : 0;  // a rank; 0: none
+  stand_at(pick, {plot.x(under), plot.min.y}, {plot.x(under) + 1, plot.max.y});
+  if (begin_value_menu(context, "menu", format_exact(chain.candidates[static_cast<size_t>(pick.asked.column)].prob_heated))) end_value_menu();
 
   const int kept = chain.stages[chain.stages.size() - 2].kept;
   const float edge = kept >= count ? plot.max.x : plot.x(kept + 0.5);
@@ -214,8 +220,8 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   draw_text(draw, theme.small, {body.min.x, plot.max.y + theme.px(22)}, theme.dim, "probability ↑");
   const float entropies = draw_entropies(context, draw, plot);
 
-  int lit = hovered ? under : -1;
-  if (lit < 0 && context.hovered.token >= 0 && static_cast<size_t>(context.hovered.token) < chain.rank_of.size())
+  int lit = under;
+  if (lit < 1 && context.hovered.token >= 0 && static_cast<size_t>(context.hovered.token) < chain.rank_of.size())
     lit = chain.rank_of[static_cast<size_t>(context.hovered.token)] + 1;
   if (lit > 0) {
     const Candidate& candidate = chain.candidates[static_cast<size_t>(lit) - 1];
@@ -224,7 +230,7 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
     draw->AddCircleFilled({x, plot.y(static_cast<double>(candidate.prob_model))}, theme.px(3), theme.dim);
     draw->AddCircleFilled({x, plot.y(static_cast<double>(candidate.prob_heated))}, theme.px(4), theme.logits);
   }
-  if (hovered) {
+  if (under > 0) {
     context.hover.token = chain.candidates[static_cast<size_t>(under) - 1].id;
     if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_rank_card(context, *mass, under);
   }

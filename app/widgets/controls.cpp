@@ -81,6 +81,11 @@ bool press_area(const char* id, ImVec2 size) {
 void begin_list_items() { ImGui::PushItemFlag(ImGuiItemFlags_NoTabStop, true); }
 void end_list_items() { ImGui::PopItemFlag(); }
 
+void focus_item() {
+  ImGui::SetFocusID(ImGui::GetItemID(), ImGui::GetCurrentWindow());
+  ImGui::SetNavCursorVisibleAfterMove();
+}
+
 bool item_focused() { return ImGui::IsItemFocused() && ImGui::GetIO().NavVisible; }
 
 void draw_focus(const Theme& theme, ImVec2 min, ImVec2 max) {

@@ -30,6 +30,8 @@ bool press_area(const char* id, ImVec2 size);
 // The next items are reached by the arrows but not by Tab, as in a list of which one item is the way in. Until end_list_items().
 void begin_list_items();
 void end_list_items();
+// Brings the keyboard to the last item.
+void focus_item();
 // The keyboard stands on the last item, and is seen to.
 bool item_focused();
 // A ring around the last item while the keyboard stands on it.

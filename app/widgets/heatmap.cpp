@@ -39,75 +39,89 @@ std::string short_number(float value) {
   return text;
 }
 
+float cell_width(const Heatmap& map) { return map.size.x / static_cast<float>(map.columns); }
+float cell_height(const Heatmap& map) { return map.size.y / static_cast<float>(map.rows); }
+
+void draw_grid(ImDrawList* draw, const Theme& theme, const Heatmap& map) {
+  if (!map.grid || cell_width(map) < kSmallestGridCell || cell_height(map) < kSmallestGridCell) return;
+  const float line = theme.hairline();
+  const ImVec2 max = map.corner(map.rows, map.columns);
+  for (int c = 1; c < map.columns; ++c) {
+    const float x = map.corner(0, c).x;
+    draw->AddRectFilled({x, map.min.y}, {x + line, max.y}, theme.surface);
+  }
+  for (int r = 1; r < map.rows; ++r) {
+    const float y = map.corner(r, 0).y;
+    draw->AddRectFilled({map.min.x, y}, {max.x, y + line}, theme.surface);
+  }
+}
+
+void draw_numbers(ImDrawList* draw, const Theme& theme, const Heatmap& map) {
+  const float width = cell_width(map), height = cell_height(map);
+  if (!map.numbers || width < theme.px(22) || height < theme.px(14)) return;
+  std::vector<float> values(static_cast<size_t>(map.columns));
+  for (int r = 0; r < map.rows; ++r) {
+    map.read_row(r, values);
+    for (int c = 0; c < map.columns; ++c) {
+      const float value = values[static_cast<size_t>(c)];
+      if (!(value >= map.numbers_from)) continue;
+      const std::string text = map.number_text ? map.number_text(value) : short_number(value);
+      const ImVec2 extent = text_size(theme.mono_small, text), corner = map.corner(r, c);
+      if (extent.x > width) continue;
+      const ImU32 under = map.map->at(place(map, value));
+      const ImU32 ink = contrast(under, rgb(0x0B0D10)) > contrast(under, rgb(0xFFFFFF)) ? rgb(0x0B0D10) : rgb(0xFFFFFF);
+      draw_text(draw, theme.mono_small, {corner.x + (width - extent.x) / 2, corner.y + (height - extent.y) / 2}, ink, text);
+    }
+  }
+}
+
+void draw_ring(ImDrawList* draw, const Heatmap& map, std::optional<FigureCell> cell, ImU32 colour, float line) {
+  if (!cell || cell->row < 0 || cell->column < 0 || cell->row >= map.rows || cell->column >= map.columns) return;
+  const ImVec2 from = map.corner(cell->row, cell->column), to = map.end(cell->row, cell->column);
+  draw->AddRect({from.x - line / 2, from.y - line / 2}, {to.x + line / 2 + 1, to.y + line / 2 + 1}, colour, 0, 0, line);
+}
+
+bool empty(const Heatmap& map) { return map.rows < 1 || map.columns < 1 || map.size.x < 1 || map.size.y < 1; }
+
 }  // namespace
 
-HeatmapHit draw_heatmap(const Theme& theme, TextureCache& textures, const Heatmap& map, ImVec2 min, ImVec2 size) {
+ImVec2 Heatmap::corner(int row, int column) const {
+  return {std::round(min.x + size.x * static_cast<float>(column) / static_cast<float>(columns)),
+          std::round(min.y + size.y * static_cast<float>(row) / static_cast<float>(rows))};
+}
+
+HeatmapHit heatmap_item(const Theme& theme, const Heatmap& map) {
   HeatmapHit hit;
-  if (map.rows < 1 || map.columns < 1 || size.x < 1 || size.y < 1) return hit;
+  if (empty(map)) return hit;
+  const ImVec2 cursor = ImGui::GetCursorScreenPos();
+  ImGui::SetCursorScreenPos(map.min);
+  hit.clicked = press_area(std::string(map.key).c_str(), map.size);
+  draw_focus(theme, map.min, {map.min.x + map.size.x, map.min.y + map.size.y});
+  ImGui::SetCursorScreenPos(cursor);
+  if (!pointer_on_item()) return hit;
+  const ImVec2 mouse = ImGui::GetIO().MousePos;
+  hit.under = FigureCell{std::clamp(static_cast<int>((mouse.y - map.min.y) / cell_height(map)), 0, map.rows - 1),
+                         std::clamp(static_cast<int>((mouse.x - map.min.x) / cell_width(map)), 0, map.columns - 1)};
+  hit.double_clicked = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
+  return hit;
+}
+
+void draw_heatmap(const Theme& theme, TextureCache& textures, const Heatmap& map) {
+  if (empty(map)) return;
   ImDrawList* draw = ImGui::GetWindowDrawList();
-  const ImVec2 max(min.x + size.x, min.y + size.y);
-  std::vector<float> values(static_cast<size_t>(map.columns));  // of one row
   const ImTextureRef texture = textures.get(map.key, full_version(map), map.columns, map.rows, [&](std::span<ImU32> pixels) {
+    std::vector<float> values(static_cast<size_t>(map.columns));  // of one row
     ImU32* pixel = pixels.data();
     for (int r = 0; r < map.rows; ++r) {
       map.read_row(r, values);
       for (const float value : values) *pixel++ = map.map->at(place(map, value));
     }
   });
-  TextureCache::draw_nearest(draw, texture, min, max);
-
-  const float width = size.x / static_cast<float>(map.columns), height = size.y / static_cast<float>(map.rows);
-  const auto left = [&](int column) { return std::round(min.x + width * static_cast<float>(column)); };
-  const auto top = [&](int row) { return std::round(min.y + height * static_cast<float>(row)); };
-  if (map.grid && width >= kSmallestGridCell && height >= kSmallestGridCell) {
-    const ImU32 colour = theme.surface;
-    const float line = theme.hairline();
-    for (int c = 1; c < map.columns; ++c) draw->AddRectFilled({left(c), min.y}, {left(c) + line, max.y}, colour);
-    for (int r = 1; r < map.rows; ++r) draw->AddRectFilled({min.x, top(r)}, {max.x, top(r) + line}, colour);
-  }
-  if (map.numbers && width >= theme.px(22) && height >= theme.px(14)) {
-    for (int r = 0; r < map.rows; ++r) {
-      map.read_row(r, values);
-      for (int c = 0; c < map.columns; ++c) {
-        const float value = values[static_cast<size_t>(c)];
-        if (!(value >= map.numbers_from)) continue;
-        const std::string text = map.number_text ? map.number_text(value) : short_number(value);
-        const ImVec2 extent = text_size(theme.mono_small, text);
-        if (extent.x > width) continue;
-        const ImU32 under = map.map->at(place(map, value));
-        const ImU32 ink = contrast(under, rgb(0x0B0D10)) > contrast(under, rgb(0xFFFFFF)) ? rgb(0x0B0D10) : rgb(0xFFFFFF);
-        draw_text(draw, theme.mono_small, {left(c) + (width - extent.x) / 2, top(r) + (height - extent.y) / 2}, ink, text);
-      }
-    }
-  }
-  const auto ring = [&](int row, int column, ImU32 colour, float line) {
-    if (row < 0 || column < 0 || row >= map.rows || column >= map.columns) return;
-    draw->AddRect({left(column) - line / 2, top(row) - line / 2},
-                  {left(column + 1) + line / 2 + 1, top(row + 1) + line / 2 + 1}, colour, 0, 0, line);
-  };
-  ring(map.hovered_row, map.hovered_column, with_alpha(theme.ring, 0.6f), theme.hairline());
-  ring(map.marked_row, map.marked_column, theme.ring, theme.px(2));
-
-  const ImVec2 cursor = ImGui::GetCursorScreenPos();
-  ImGui::SetCursorScreenPos(min);
-  const std::string id(map.key);
-  hit.clicked = press_area(id.c_str(), size);
-  draw_focus(theme, min, max);
-  hit.focused = item_focused();
-  if (hit.focused && map.keeps_arrows) keep_keys({ImGuiKey_LeftArrow, ImGuiKey_RightArrow, ImGuiKey_UpArrow, ImGuiKey_DownArrow});
-  // The keyboard on the figure as a whole points at no cell of it.
-  if (ImGui::IsItemHovered(ImGuiHoveredFlags_NoNavOverride)) {
-    const ImVec2 mouse = ImGui::GetIO().MousePos;
-    hit.column = std::clamp(static_cast<int>((mouse.x - min.x) / width), 0, map.columns - 1);
-    hit.row = std::clamp(static_cast<int>((mouse.y - min.y) / height), 0, map.rows - 1);
-    hit.double_clicked = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
-    hit.right_clicked = ImGui::IsMouseReleased(ImGuiMouseButton_Right);
-    ring(hit.row, hit.column, with_alpha(theme.ring, 0.85f), theme.hairline());
-  } else {
-    hit.clicked = false;
-  }
-  ImGui::SetCursorScreenPos(cursor);
-  return hit;
+  TextureCache::draw_nearest(draw, texture, map.min, {map.min.x + map.size.x, map.min.y + map.size.y});
+  draw_grid(draw, theme, map);
+  draw_numbers(draw, theme, map);
+  draw_ring(draw, map, map.lit, with_alpha(theme.ring, 0.85f), theme.hairline());
+  draw_ring(draw, map, map.marked, theme.ring, theme.px(2));
 }
 
 }  // namespace glassbox

@@ -34,6 +34,12 @@ void figure_items(FrameContext& context) {
   }
 }
 
+// The last item is a handle: dragging it moves the panel.
+void move_by_header() {
+  ImGuiWindow* window = ImGui::GetCurrentWindow();
+  if (ImGui::IsItemActive() && ImGui::IsMouseDragging(ImGuiMouseButton_Left)) ImGui::StartMouseMovingWindowOrNode(window, window->DockNode, true);
+}
+
 }  // namespace
 
 PanelHeader::PanelHeader(FrameContext& context, std::string_view title) : context_(context) {
@@ -48,13 +54,15 @@ PanelHeader::PanelHeader(FrameContext& context, std::string_view title) : contex
   ImGui::SetCursorScreenPos({origin.x, top_});
   ImGui::SetNextItemAllowOverlap();
   ImGui::InvisibleButton("##header", {std::max(1.0f, width), height});
-  ImGuiWindow* window = ImGui::GetCurrentWindow();
-  if (ImGui::IsItemActive() && ImGui::IsMouseDragging(ImGuiMouseButton_Left))
-    ImGui::StartMouseMovingWindowOrNode(window, window->DockNode, true);
+  move_by_header();
 
+  // The title is an item, so that the keyboard finds the help as well. It is a handle as the rest of the header is.
   const float title_width = text_size(theme.bold, title).x;
-  const bool on_title = ImGui::IsItemHovered() && ImGui::GetIO().MousePos.x < left_ + title_width;
-  if (on_title && context.panel) {
+  ImGui::SetCursorScreenPos({left_ - theme.px(4), top_ + theme.px(5)});
+  press_area("##title", {title_width + theme.px(8), std::max(1.0f, height - theme.px(10))});
+  draw_focus(theme, ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
+  move_by_header();
+  if (ImGui::IsItemHovered() && context.panel) {
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(theme.px(10), theme.px(7)));
     ImGui::BeginTooltip();
     ImGui::PushFont(theme.small.font, theme.small.size);
@@ -154,6 +162,7 @@ PanelBody::~PanelBody() { ImGui::EndChild(); }
 
 bool begin_value_menu(FrameContext& context, const char* id, std::string_view value) {
   const Theme& theme = context.theme;
+  if (!value.empty() && item_focused() && ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiKey_C)) copy(context, std::string(value), std::string(value));
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(theme.px(6), theme.px(6)));
   ImGui::PushFont(theme.body.font, theme.body.size);
   const bool open = ImGui::BeginPopupContextItem(id);
@@ -161,7 +170,7 @@ bool begin_value_menu(FrameContext& context, const char* id, std::string_view va
   ImGui::PopStyleVar();
   if (!open) return false;
   ImGui::PushFont(theme.body.font, theme.body.size);
-  if (!value.empty() && ImGui::MenuItem("Copy value")) copy(context, std::string(value), std::string(value));
+  if (!value.empty() && ImGui::MenuItem("Copy value", "Ctrl+C")) copy(context, std::string(value), std::string(value));
   figure_items(context);
   return true;
 }

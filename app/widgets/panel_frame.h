@@ -64,7 +64,8 @@ class PanelBody {
   ImDrawList* draw;
 };
 
-// The menu of a right click on the last item: "copy value" (when `value` is not empty), the figure as CSV or JSON, PNG.
+// The menu of a right click on the last item: "copy value" (when `value` is not empty; Ctrl+C takes it while the keyboard
+// stands on the item), the figure as CSV or JSON, PNG.
 // While it is open returns true: add items of your own, then call end_value_menu().
 bool begin_value_menu(FrameContext& context, const char* id, std::string_view value);
 void end_value_menu();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/widgets/controls.h"
+#include "app/widgets/figure_cells.h"
 #include "app/widgets/heatmap.h"
 #include "app/widgets/hover_card.h"
 #include "app/widgets/motion.h"

@@ -114,14 +114,19 @@ std::string Gui::shown_text(const std::string& window) {
   return all;
 }
 
+void Gui::enter(const std::string& panel_id) {
+  engine.WindowFocus(("//" + std::string(panel_window(panel_id)->Name)).c_str());
+  engine.Yield(2);
+}
+
 bool Gui::walk_to(const std::string& path, ImGuiKeyChord key, int most) {
   const ImGuiID wanted = engine.ItemInfo(path.c_str()).ID;
-  for (int i = 0; i < most && wanted != 0; ++i) {
-    if (ImGui::GetCurrentContext()->NavId == wanted && ImGui::GetIO().NavVisible) return true;
+  const auto there = [&] { return ImGui::GetCurrentContext()->NavId == wanted && ImGui::GetIO().NavVisible; };
+  for (int i = 0; i < most && wanted != 0 && !there(); ++i) {
     engine.KeyPress(key);
     engine.Yield();
   }
-  return false;
+  return wanted != 0 && there();
 }
 
 void Gui::pause() { std::this_thread::sleep_for(std::chrono::duration<double>(History::kMergeSeconds + 0.05)); }

@@ -54,7 +54,9 @@ class Gui {
   // The panel's window and its place on the screen.
   ImGuiWindow* panel_window(const std::string& panel_id);
   void press(ImGuiKeyChord chord) { engine.KeyPress(chord); }
-  // Presses the key until the keyboard stands on the item. False when it does not get there.
+  // Puts the keyboard into a panel, as Ctrl+Tab does for a person.
+  void enter(const std::string& panel_id);
+  // Presses the key, `most` times, until the keyboard stands on the item. False when it does not get there.
   bool walk_to(const std::string& path, ImGuiKeyChord key = ImGuiKey_Tab, int most = 80);
   // Lets so much of the clock go by that the next command is a gesture of its own, which undo takes back alone.
   void pause();

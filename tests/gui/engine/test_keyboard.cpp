@@ -6,12 +6,6 @@
 namespace glassbox::test {
 namespace {
 
-// Puts the keyboard into a panel by its first control, as Ctrl+Tab does for a person.
-void enter_panel(Gui& gui, const std::string& panel) {
-  gui.engine.WindowFocus(("//" + std::string(gui.panel_window(panel)->Name)).c_str());
-  gui.frames(2);
-}
-
 GUI_TEST("keyboard", "chips of the prompt bar are walked to and selected") {
   gui.press(ImGuiMod_Ctrl | ImGuiKey_L);
   gui.frames(2);
@@ -84,7 +78,7 @@ GUI_TEST("keyboard", "the rail is walked through") {
 
 GUI_TEST("keyboard", "heads are walked through by the arrows, chosen, and switched off by their menu") {
   gui.settle();
-  enter_panel(gui, "heads");
+  gui.enter("heads");
   GUI_CHECK(gui.walk_to(gui.panel("heads", "L24\xC2\xB7H4/head"), ImGuiKey_Tab, 320));
   gui.press(ImGuiKey_RightArrow);
   gui.press(ImGuiKey_Enter);
@@ -103,7 +97,7 @@ GUI_TEST("keyboard", "heads are walked through by the arrows, chosen, and switch
 
 GUI_TEST("keyboard", "the pattern's cell is moved by the arrows, and its edge cut by the menu key") {
   gui.settle();
-  enter_panel(gui, "pattern");
+  gui.enter("pattern");
   GUI_CHECK(gui.walk_to(gui.panel("pattern", "attention pattern")));
   gui.press(ImGuiKey_UpArrow);
   gui.press(ImGuiKey_RightArrow);
@@ -126,13 +120,13 @@ GUI_TEST("keyboard", "a cut of the chain and the line of the plot are moved by t
       if (stage.kind == kind) return stage.kept;
     return -1;
   };
-  enter_panel(gui, "chain");
+  gui.enter("chain");
   GUI_CHECK(gui.walk_to(gui.panel("chain", "$$4/cut"), ImGuiKey_Tab, 120));
   const int before = kept("top_k");
   gui.press(ImGuiKey_UpArrow);
   gui.settle();
   GUI_CHECK(kept("top_k") == before - 1 && gui.document().sampler.top_k == before - 1);
-  enter_panel(gui, "rank_plot");
+  gui.enter("rank_plot");
   GUI_CHECK(gui.walk_to(gui.panel("rank_plot", "cut")));
   const float top_p = gui.document().sampler.top_p;
   gui.press(ImGuiKey_LeftArrow);
@@ -142,7 +136,7 @@ GUI_TEST("keyboard", "a cut of the chain and the line of the plot are moved by t
 
 GUI_TEST("keyboard", "a panel's menu is walked to, and its figure copied") {
   gui.settle();
-  enter_panel(gui, "heads");
+  gui.enter("heads");
   GUI_CHECK(gui.walk_to(gui.panel("heads", "copy/copy"), ImGuiKey_Tab, 320));
   gui.press(ImGuiKey_Enter);
   gui.frames(3);
