@@ -122,7 +122,7 @@ def main():
             process.wait()
 
     date, name = datetime.date.today().isoformat(), processor()
-    head = f"{date} · {name}, {setup.cores} cores · load before: {load:.2f} · median (least–greatest) of {setup.rounds} rounds taken in turns"
+    head = f"{date} · {name}, {setup.cores} cores · load before: {load:.2f} · median (least–greatest) of {setup.rounds} round{'s' * (setup.rounds > 1)} taken in turns"
     if options.busy:
         head += f" · beside {options.busy} busy core{'s' if options.busy > 1 else ''}"
     if options.quick:
@@ -131,7 +131,7 @@ def main():
         head += f"\n\n{setup.about['model']}; glassbox: {setup.about['kernels']}"
     if setup.peer_about:
         head += f"; peer: llama-cpp-python {setup.peer_about['version']}, {' '.join(setup.peer_about['kernels'].split())}"
-    parts = [head, report.table(found), limits_line(setup), *notes, f"Measured in {(time.time() - begun) / 60:.0f} minutes."]
+    parts = [head, report.table(found), limits_line(setup), *notes, f"Measured in {(time.time() - begun) / 60:.1f} minutes."]
     markdown = "\n\n".join(part for part in parts if part)
     print(markdown)
 

@@ -14,10 +14,10 @@ def point(curve, x, x_unit, side, threads, value, unit):
     return {"curve": curve, "x": x, "x_unit": x_unit, "side": side, "threads": threads, "value": round(value, 4), "unit": unit}
 
 
-def context(pair, marks, threads):
+def context(pair, marks, rounds, threads):
     """Milliseconds a token: of a prefill between two marks, and of single tokens that end at the mark."""
     points = []
-    for name, side in pair.items():
+    for side in pair.values():
         side.ask(do="extend", to=CURVE_TOKENS)
     before = CURVE_TOKENS
     for mark in marks:
@@ -25,8 +25,12 @@ def context(pair, marks, threads):
         for name, side in pair.items():
             seconds = side.ask(do="extend", to=depth)["seconds"]
             points.append(point("prefill against context", mark, "positions", name, threads, 1e3 * seconds / (depth - before), "ms a token"))
-            seconds = side.ask(do="decode", depth=depth, tokens=CURVE_TOKENS)["seconds"]
-            points.append(point("decode against context", mark, "positions", name, threads, 1e3 * seconds / CURVE_TOKENS, "ms a token"))
+        timed = {name: [] for name in pair}
+        for _ in range(rounds):
+            for name, side in pair.items():
+                timed[name].append(side.ask(do="decode", depth=depth, tokens=CURVE_TOKENS)["seconds"])
+        for name, seconds in timed.items():
+            points.append(point("decode against context", mark, "positions", name, threads, 1e3 * median(seconds) / CURVE_TOKENS, "ms a token"))
         before = depth
     return points
 
@@ -34,9 +38,13 @@ def context(pair, marks, threads):
 def batch(pair, rounds, threads):
     points = []
     for count in BATCHES:
-        for name, side in pair.items():
-            seconds = median([side.ask(do="batch", sequences=count, depth=SHORT, tokens=BATCH_STEPS)["seconds"] for _ in range(rounds)])
-            points.append(point("sequences in a batch", count, "sequences", name, threads, count * BATCH_STEPS / seconds, "tokens a second"))
+        timed = {name: [] for name in pair}
+        for _ in range(rounds):
+            for name, side in pair.items():
+                timed[name].append(side.ask(do="batch", sequences=count, depth=SHORT, tokens=BATCH_STEPS)["seconds"])
+        for name, seconds in timed.items():
+            rate = count * BATCH_STEPS / median(seconds)
+            points.append(point("sequences in a batch", count, "sequences", name, threads, rate, "tokens a second"))
     return points
 
 
@@ -81,5 +89,5 @@ def measure(setup, folder, texts):
     marks = [mark for mark in MARKS if mark <= min(setup.about["context"], setup.curve_context)]
     with sides.ours(setup, count) as ours, sides.llama_cpp(setup, count) as theirs:
         pair = {"glassbox": ours, "llama.cpp": theirs}
-        points = context(pair, marks, count) + batch(pair, setup.rounds, count)
+        points = context(pair, marks, setup.rounds, count) + batch(pair, setup.rounds, count)
     return points + threads(setup) + tokenising(setup, folder, texts["prose"])

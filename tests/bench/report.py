@@ -87,6 +87,7 @@ def plot(path, curves):
         import matplotlib
 
         matplotlib.use("svg")
+        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "glassbox", "font.family": "sans-serif"})
         import matplotlib.pyplot as plt
     except ImportError:
         return False
