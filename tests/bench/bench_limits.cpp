@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -33,7 +34,7 @@ using json = nlohmann::ordered_json;
 
 constexpr size_t kBlockBytes = size_t{512} << 20;  // well above the last-level cache of today's servers
 constexpr double kSeconds = 0.2;                   // of each measurement
-constexpr int kLinks = 20000;                      // of a chain between two looks at the clock
+constexpr int kLinks = 200000;                     // of a chain in one pass: less than a millisecond
 constexpr int kChains = 12;                        // more than latency × instructions a cycle on any core so far
 
 double now() {
@@ -45,29 +46,34 @@ void keep(const void* result) {
   asm volatile("" : : "g"(result) : "memory");
 }
 
-// The threads begin together; each runs `pass(thread)` (units of work) again and again. Units a second of all of them:
-// of the best pass of each, since what else runs on the machine is no limit of it.
+// Units a second of all threads together: they begin each pass (`units` of work for each of them) at the same moment,
+// and it has ended when the last one is through. The best pass counts: what else runs on the machine is no limit of it.
 double best_rate(int threads, double units, const std::function<void(int)>& pass) {
-  std::atomic<int> missing{threads};
-  std::vector<double> rates(static_cast<size_t>(threads), 0.0);
+  std::barrier gate(threads);
+  std::atomic<bool> enough{false};
+  std::vector<double> begun(static_cast<size_t>(threads)), ended(begun.size());
+  double best = 0;
+  const double end = now() + kSeconds;
   const auto body = [&](int thread) {
-    double& best = rates[static_cast<size_t>(thread)];
-    missing.fetch_sub(1);
-    while (missing.load() > 0) std::this_thread::yield();
-    const double end = now() + kSeconds;
-    do {
-      const double begun = now();
+    const auto mine = static_cast<size_t>(thread);
+    while (true) {
+      gate.arrive_and_wait();
+      if (enough) return;
+      begun[mine] = now();
       pass(thread);
-      best = std::max(best, units / (now() - begun));
-    } while (now() < end);
+      ended[mine] = now();
+      gate.arrive_and_wait();
+      if (thread != 0) continue;
+      const double first = *std::min_element(begun.begin(), begun.end());
+      best = std::max(best, units * threads / (*std::max_element(ended.begin(), ended.end()) - first));
+      enough = now() > end;
+    }
   };
   std::vector<std::thread> others;
   for (int thread = 1; thread < threads; ++thread) others.emplace_back(body, thread);
   body(0);
   for (std::thread& other : others) other.join();
-  double sum = 0;
-  for (const double rate : rates) sum += rate;
-  return sum;
+  return best;
 }
 
 // A register of 64-bit numbers is enough: memory is slower than any core's loads.
