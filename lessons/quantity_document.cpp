@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/run/prompt.h"
 #include "core/text/unicode.h"
 #include "lessons/quantity_parts.h"
 
@@ -131,9 +132,7 @@ std::optional<double> measure_text(const Quantity& quantity, const MeasureContex
       break;
   }
   if (trace.pieces.empty()) return std::nullopt;
-  const int last = static_cast<int>(trace.pieces.size()) - 1;
-  const Piece& piece =
-      trace.pieces[static_cast<size_t>(document.selection.piece < 0 ? last : std::min(document.selection.piece, last))];
+  const Piece& piece = trace.pieces[static_cast<size_t>(chosen_piece(trace.pieces, document.selection.piece))];
   std::string_view bytes = std::string_view(text).substr(piece.start, piece.end - piece.start);
   if (quantity.kind == QuantityKind::piece_tokens) return piece.token_count;
   if (quantity.kind == QuantityKind::piece_characters) {

@@ -141,6 +141,7 @@ void LessonPane::draw(FrameContext& context) {
       ImGui::PopStyleVar();
     }
     ImGui::PopStyleVar();
+    fade_scrolled_edges(theme, theme.surface);
     ImGui::EndChild();
     draw_footer(context, *lesson, {origin.x, origin.y + size.y - theme.px(kFooter)}, {origin.x + size.x, origin.y + size.y});
   }
@@ -258,9 +259,12 @@ void LessonPane::draw_footer(FrameContext& context, const Lesson& lesson, ImVec2
   const auto index = static_cast<size_t>(here - stage.begin());
   const float y = min.y + theme.px(10), side = theme.px(kSide);
   const std::string count = std::to_string(index + 1) + " of " + std::to_string(stage.size());
-  const float middle = (min.x + max.x - text_size(theme.small, count).x) / 2;
-  draw_text(ImGui::GetWindowDrawList(), theme.small, {middle, y + theme.px(3)}, theme.dim, count);
-  const float room = (max.x - min.x) / 2 - side - theme.px(52);
+  const float width = text_size(theme.small, count).x, gap = theme.px(14);
+  const bool first = index == 0, last = index + 1 == stage.size();
+  // The count stands in the middle, or at the end from which no title leads on: that leaves the other title its room.
+  const float at = first && !last ? min.x + side : last && !first ? max.x - side - width : (min.x + max.x - width) / 2;
+  draw_text(ImGui::GetWindowDrawList(), theme.small, {at, y + theme.px(3)}, theme.dim, count);
+  const float room = (first || last ? max.x - min.x - 2 * side - width : (max.x - min.x - width) / 2 - side) - gap - text_size(theme.small, "‹ ").x;
   const auto link = [&](const char* id, const std::string& text, float x) {
     const ImVec2 size = text_size(theme.small, text);
     ImGui::SetCursorScreenPos({x, y});

@@ -24,7 +24,7 @@ struct Grid {
     label = theme.px(92), box = theme.px(25), pitch = theme.px(31);
     const float bytes = std::max(1.0f, static_cast<float>(merges.bytes.size()));
     // A byte is as wide as "‹E8›" where there is room; a long piece scrolls sideways.
-    unit = std::floor(std::clamp((width - label) / bytes, theme.px(24), theme.px(44)));
+    unit = std::floor(std::clamp((width - label) / bytes, theme.px(24), theme.px(56)));
   }
   float left(const Symbol& symbol) const { return origin.x + label + unit * static_cast<float>(symbol.start); }
   float right(const Symbol& symbol) const { return origin.x + label + unit * static_cast<float>(symbol.end); }
@@ -79,7 +79,7 @@ void draw_symbol_card(const FrameContext& context, const PieceMerges& merges, in
 
 // How the row looks against the step that is shown.
 struct RowState {
-  bool current, later, last;
+  bool current, last;
   float alpha;
 };
 
@@ -109,10 +109,11 @@ int symbol_at(const Grid& grid, const std::vector<Symbol>& symbols, float x) {
 void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid, int row, int shown, bool way_in) {
   const Theme& theme = context.theme;
   ImDrawList* draw = ImGui::GetWindowDrawList();
-  const RowState state{row == shown, row > shown, row == merges.steps(), row > shown ? 0.32f : 1.0f};
+  const bool hovered = context.hovered.merge_step == row;
+  const RowState state{row == shown, row == merges.steps(), row > shown && !hovered ? 0.32f : 1.0f};
   const float top = std::round(grid.top(row)), bottom = top + grid.box;
   const float end = grid.origin.x + grid.label + grid.unit * static_cast<float>(merges.bytes.size());
-  if (context.hovered.merge_step == row)
+  if (hovered)
     draw->AddRectFilled({grid.origin.x, top - theme.px(3)}, {end, bottom + theme.px(3)}, theme.hover, theme.px(Theme::kChipRounding));
 
   const std::vector<Symbol>& symbols = merges.symbols_after(row);
@@ -125,7 +126,7 @@ void draw_row(FrameContext& context, const PieceMerges& merges, const Grid& grid
     if (grid.right(symbol) < seen_left) continue;
     if (grid.left(symbol) > seen_right) break;
     const ImVec2 min(grid.left(symbol), top), max(grid.right(symbol) - gap, bottom);
-    ImU32 fill = i == merged ? merged_fill(theme) : theme.raised;
+    ImU32 fill = i == merged ? merged_fill(theme) : symbol_fill(theme);
     float alpha = state.alpha;
     // The last row is what the model gets: it wears the colours of the chips, and is never dimmed.
     if (state.last) fill = theme.chip_colour(merges.first_token + i), alpha = 1;
@@ -251,6 +252,7 @@ void draw_grid(FrameContext& context, const PieceMerges& merges, int shown) {
     if (top < ImGui::GetScrollY()) ImGui::SetScrollY(top);
     else if (bottom > ImGui::GetScrollY() + room.y) ImGui::SetScrollY(bottom - room.y);
   }
+  fade_scrolled_edges(theme, theme.surface);
   ImGui::EndChild();
 }
 

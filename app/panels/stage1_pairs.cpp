@@ -45,7 +45,7 @@ void draw_pair_card(const FrameContext& context, const Symbol& left, const Symbo
 
 float draw_part(ImDrawList* draw, const Theme& theme, const std::string& text, ImVec2 min, float height) {
   const float width = text_size(theme.mono, text).x + theme.px(10);
-  draw->AddRectFilled(min, {min.x + width, min.y + height}, theme.raised, theme.px(3));
+  draw->AddRectFilled(min, {min.x + width, min.y + height}, symbol_fill(theme), theme.px(3));
   draw_visible_text(draw, theme.mono, {min.x + theme.px(5), middle_of(theme.mono, min.y, min.y + height)}, theme.text, text);
   return width;
 }

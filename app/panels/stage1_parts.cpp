@@ -49,6 +49,8 @@ void value_menu(FrameContext& context, const char* id, std::string_view value) {
   if (begin_value_menu(context, id, value)) end_value_menu();
 }
 
+ImU32 symbol_fill(const Theme& theme) { return mix(theme.surface, theme.text, theme.kind == ThemeKind::dark ? 0.05f : 0.07f); }
+
 float middle_of(const TextStyle& style, float top, float bottom) {
   const ImFontBaked* baked = style.font->GetFontBaked(style.size);
   return std::round((top + bottom - (baked->Ascent - baked->Descent)) / 2);

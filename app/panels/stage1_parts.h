@@ -39,6 +39,9 @@ SpotAnswer spot(const FrameContext& context, const char* id, ImVec2 min, ImVec2 
 // The menu of a right click on the last item; costs nothing while it is neither hovered nor open.
 void value_menu(FrameContext& context, const char* id, std::string_view value);
 
+// The box of a byte or of what was merged from bytes: seen on the panel's ground in both themes.
+ImU32 symbol_fill(const Theme& theme);
+
 // The y at which text of this style stands in the middle of [top, bottom].
 float middle_of(const TextStyle& style, float top, float bottom);
 

@@ -144,10 +144,10 @@ void draw_header(FrameContext& context, const TextTrace* trace) {
       {" · " + format_fixed(rate, 2) + " bytes a token", &theme.body, theme.dim}};
   if (!trace->dropped.empty())
     parts.push_back({" · " + counted(trace->dropped.size(), "byte", "bytes") + " without a token", &theme.body, theme.warn});
-  bool placed = header.place(note_width(parts));
+  bool placed = header.place_note(note_width(parts));
   if (!placed) {
     parts = {{tokens, &theme.bold, theme.text}};
-    placed = header.place(note_width(parts));
+    placed = header.place_note(note_width(parts));
   }
   if (placed && note_item(context, "##summary", parts)) draw_summary_card(theme, *trace);
 }

@@ -104,8 +104,7 @@ std::shared_ptr<const TextTrace> shown_trace(const FrameContext& context) {
 }
 
 int selected_piece(const FrameContext& context, const TextTrace& trace) {
-  const int count = static_cast<int>(trace.pieces.size()), selected = context.document().selection.piece;
-  return selected < 0 ? count - 1 : std::min(selected, count - 1);
+  return chosen_piece(trace.pieces, context.document().selection.piece);
 }
 
 int shown_piece(const FrameContext& context, const TextTrace& trace) {

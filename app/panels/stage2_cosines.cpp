@@ -12,16 +12,14 @@ namespace glassbox {
 
 namespace {
 
-// Above this many tokens each cell of the picture is the greatest of a block: no screen has the pixels for more.
-constexpr int kMostCells = 1024;
 constexpr float kDegrees = 55;  // of the column labels
 
-// The picture of the matrix: blocks × blocks cells, each of `block` × `block` values.
+// The picture of the matrix: count × count cells of a pixel or more, each the greatest of block × block values.
 struct Blocks {
   const CosineMatrix& matrix;
   int block, count;
-  explicit Blocks(const CosineMatrix& m)
-      : matrix(m), block((m.length + kMostCells - 1) / kMostCells), count((m.length + block - 1) / block) {}
+  Blocks(const CosineMatrix& m, float pixels)
+      : matrix(m), block(std::max(1, static_cast<int>(std::ceil(static_cast<float>(m.length) / pixels)))), count((m.length + block - 1) / block) {}
   float at(int row, int column) const { return matrix.cosine[static_cast<size_t>(row) * static_cast<size_t>(matrix.length) + static_cast<size_t>(column)]; }
   // The cell with the greatest value of a block.
   FigureCell greatest(int row, int column) const {
@@ -76,7 +74,6 @@ void draw_labels(const FrameContext& context, int length, float cell, float line
 
 void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelBody& body, float bottom, float low) {
   const Theme& theme = context.theme;
-  const Blocks blocks(matrix);
   // Few tokens have room for larger labels.
   const TextStyle& style = matrix.length <= 16 ? theme.mono : theme.mono_small;
   const float label_most = std::min(theme.px(112), body.size.x * 0.28f), line = std::ceil(style.size * 1.25f);
@@ -86,15 +83,19 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   const float radians = kDegrees * 3.14159265f / 180;
   const float head = std::ceil(label * std::sin(radians)) + theme.px(12), lean = std::ceil(label * std::cos(radians));
   const float bar = theme.px(60);
-  const float room = std::min(body.size.x - label - theme.px(8) - std::max(bar, lean), bottom - body.min.y - head);
+  float room = std::min(body.size.x - label - theme.px(8) - std::max(bar, lean), bottom - body.min.y - head);
   if (room < theme.px(24)) {
     draw_waiting(theme, "This panel is too small for the matrix");
     return;
   }
+  if (static_cast<float>(matrix.length) > room) room -= theme.px(18);  // for the line that says how it is reduced
+  const Blocks blocks(matrix, room);
   Figure figure;
-  figure.cell = std::min(room / static_cast<float>(matrix.length), theme.px(56));
-  if (figure.cell > 2) figure.cell = std::floor(figure.cell);
-  figure.side = figure.cell * static_cast<float>(matrix.length);
+  // Whole pixels, unless that would leave much of the room empty.
+  float side = std::min(room / static_cast<float>(blocks.count), theme.px(56));
+  if (std::floor(side) >= 0.8f * side) side = std::floor(side);
+  figure.cell = side / static_cast<float>(blocks.block);
+  figure.side = side * static_cast<float>(blocks.count);
   figure.min = {std::round(body.min.x + label + theme.px(8)), std::round(body.min.y + head)};
 
   Heatmap map;
@@ -110,7 +111,7 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   };
   map.map = &theme.probability_map;
   map.low = low, map.high = 1;
-  map.numbers = blocks.block == 1 && figure.cell >= theme.px(30), map.numbers_from = -1;
+  map.numbers = blocks.block == 1 && figure.cell >= theme.px(36), map.numbers_from = -1;
   const HeatmapHit hit = heatmap_item(theme, map);
   std::optional<FigureCell> under;
   if (hit.under) under = blocks.greatest(hit.under->row, hit.under->column);
@@ -140,6 +141,12 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
     const float x = figure.min.x + figure.cell * (static_cast<float>(i) + 0.5f);
     draw_turned_text(body.draw, style, {x, figure.min.y - theme.px(6)}, colour(lit, selected), fit_text(style, view_token(context, i), label), kDegrees);
   });
+
+  if (blocks.block > 1) {
+    const std::string size = std::to_string(blocks.block) + " × " + std::to_string(blocks.block);
+    draw_text(body.draw, theme.small, {figure.min.x, figure.min.y + figure.side + theme.px(3)}, theme.dim,
+              fit_text(theme.small, "Each pixel is the greatest of " + size + " cells.", body.min.x + body.size.x - figure.min.x));
+  }
 
   const std::string labels[] = {low == 0 ? "≤ 0" : format_fixed(low, 2), format_fixed((low + 1) / 2, 2), "1.00"};
   // The last column's label leans over the bar's place, so the bar begins below it.

@@ -282,6 +282,8 @@ void draw_value_line(FrameContext& context, const HeadReader& reader, const Open
     std::string text;
     float down;  // pixels below the line, for the index
   };
+  TextStyle index = theme.small;
+  index.size = theme.small.size * 0.75f;
   const float a = opened.numbers->weight;
   const std::string weight = a >= 0.9995f ? "1.000" : a < 0.0005f ? format_probability(static_cast<double>(a)) : format_fixed(static_cast<double>(a), 3).substr(1);
   const auto parts_in = [&](const TextStyle& words, const TextStyle& numbers) {
@@ -289,7 +291,7 @@ void draw_value_line(FrameContext& context, const HeadReader& reader, const Open
                                 {&words, theme.text, " × ", 0},
                                 {&theme.bold, theme.value, "v", 0},
                                 {&words, theme.text, " × W", 0},
-                                {&theme.small, theme.text, "O", theme.px(4)},
+                                {&index, theme.text, "O", theme.px(4)},
                                 {&words, theme.text, " → logit ", 0}}};
   };
   const auto width_of = [&](const std::array<Part, 6>& parts) {
@@ -347,9 +349,9 @@ void draw_side(FrameContext& context, const HeadReader& reader, const OpenedCell
   if (static_cast<float>(scores.size()) > size.x / 2) caption = format_count(static_cast<int64_t>(scores.size())) + " keys, pooled: bars are the greatest";
   draw_text(draw, theme.small, {min.x, y}, theme.dim, fit_text(theme.small, caption, size.x));
   y += theme.px(22);
-  const float foot = theme.px(36) + theme.px(8) + theme.px(20);
+  const float foot = theme.px(36) + theme.px(8) + theme.px(22);
   draw_row(context, reader, opened, {min.x, y}, {size.x, min.y + size.y - foot - y});
-  draw_text(draw, theme.small, {min.x, min.y + size.y - foot + theme.px(1)}, theme.dim, "position of the key");
+  draw_text(draw, theme.small, {min.x, min.y + size.y - foot + theme.px(3)}, theme.dim, "position of the key");
   draw_value_line(context, reader, opened, {min.x, min.y + size.y - theme.px(36)}, size.x);
 }
 

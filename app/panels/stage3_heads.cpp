@@ -296,7 +296,9 @@ void draw_legend(FrameContext& context, ImDrawList* draw, const Legend& legend, 
     const std::string_view name = legend.names ? badge_name(badge) : std::string_view();
     const float letter_width = text_size(theme.small_bold, letter).x + theme.px(4);
     const float total = letter_width + text_size(theme.small, name).x;
-    if (x > min.x && x + total > min.x + width) x = min.x, y += theme.px(18);
+    // Two lines hold two each.
+    const bool second = legend.lines == 2 && badge == kBadges[kBadges.size() / 2];
+    if (second || (x > min.x && x + total > min.x + width)) x = min.x, y += theme.px(18);
     ImGui::SetCursorScreenPos({x, y});
     ImGui::PushID(static_cast<int>(badge));
     press_area("legend", {total, theme.px(17)});

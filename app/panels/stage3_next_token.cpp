@@ -222,7 +222,7 @@ void draw_foot(FrameContext& context, ImVec2 min, float width) {
   if (view.change) {
     parts.push_back({true, format_fixed(view.change->entropy_before_bits, 2) + " → " + format_fixed(view.change->entropy_after_bits, 2)});
     parts.push_back({false, " bit · KL "});
-    parts.push_back({true, format_value(view.change->kl_nats, 3)});
+    parts.push_back({true, format_value(view.change->kl_nats, 2)});
     parts.push_back({false, " nat"});
   } else {
     parts.push_back({true, format_fixed(view.chain->entropy_model_bits, 2)});

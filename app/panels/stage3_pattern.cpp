@@ -54,7 +54,8 @@ float widest_label(const FrameContext& context, int from, int count, float limit
   return std::min(width, limit);
 }
 
-Layout lay_out(const FrameContext& context, ImVec2 min, ImVec2 size, const Zoom& zoom) {
+// `marked`: the query of the opened cell, which is named in any case.
+Layout lay_out(const FrameContext& context, ImVec2 min, ImVec2 size, const Zoom& zoom, int marked) {
   const Theme& theme = context.theme;
   const float bar = theme.px(64), foot = theme.px(20), line = text_height(theme.mono) * 0.95f;
   const float sine = std::sin(kLabelAngle * 3.14159265f / 180), cosine = std::cos(kLabelAngle * 3.14159265f / 180);
@@ -75,7 +76,8 @@ Layout lay_out(const FrameContext& context, ImVec2 min, ImVec2 size, const Zoom&
     layout.tokens = layout.stride <= 2;
   }
   if (!layout.tokens) {
-    fit(text_size(theme.mono, std::to_string(zoom.row + zoom.span)).x + theme.px(14), theme.px(40), 0);
+    const float name = std::min(text_size(theme.mono_bold, shown_token(context, marked)).x, theme.px(84));
+    fit(std::max(text_size(theme.mono, std::to_string(zoom.row + zoom.span)).x, name) + theme.px(14), theme.px(40), 0);
     const float room = theme.px(44);
     layout.stride = 1;
     for (const int step : {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000}) {
@@ -354,8 +356,8 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   if (std::abs(length - before) > 8) state.set("span", 0);
   Zoom zoom{state.get("row"), state.get("column"), state.get("span")};
   zoom.clamp_to(length);
-  const Layout layout = lay_out(context, body.min, body.size, zoom);
   const std::optional<Cell> opened = context.document().selection.cell;
+  const Layout layout = lay_out(context, body.min, body.size, zoom, opened ? opened->query : -1);
 
   Heatmap heatmap;
   heatmap.min = layout.grid, heatmap.size = {layout.side, layout.side};

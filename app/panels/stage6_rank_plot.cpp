@@ -180,7 +180,7 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   const Theme& theme = context.theme;
   const ChainResult& chain = *context.view().chain;
   const int count = static_cast<int>(chain.candidates.size());
-  const float left = text_size(theme.mono, "1e-10").x + theme.px(10);
+  const float left = text_size(theme.mono, "1e-10").x + theme.px(26);
   const Plot plot{{body.min.x + left, body.min.y + theme.px(4)},
                   {body.min.x + body.size.x - theme.px(6), body.min.y + body.size.y - theme.px(38)},
                   std::max(std::log10(static_cast<double>(std::max(count, 2))), 0.3)};
@@ -217,7 +217,8 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   draw_curve(draw, plot, ranks, chain, &Candidate::prob_model, theme.dim, std::max(theme.px(1.25f), 1.0f));
   draw_curve(draw, plot, ranks, chain, &Candidate::prob_heated, theme.logits, std::max(theme.px(2), 1.5f));
   draw->PopClipRect();
-  draw_text(draw, theme.small, {body.min.x, plot.max.y + theme.px(22)}, theme.dim, "probability ↑");
+  const float half = text_size(theme.small, "probability →").x / 2;
+  draw_turned_text(draw, theme.small, {body.min.x + theme.px(6), (plot.min.y + plot.max.y) / 2 + half}, theme.dim, "probability →", 90);
   const float entropies = draw_entropies(context, draw, plot);
 
   int lit = under;

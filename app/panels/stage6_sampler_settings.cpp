@@ -77,7 +77,7 @@ void draw_sampler_settings(FrameContext& context) {
   const std::vector<Row> rows = make_rows(context.model() ? context.model()->config().vocab : 65536);
   // The rows share the height as long as they keep a decent distance.
   const float height = context.theme.px(28);
-  const float pitch = std::clamp(std::floor((body.size.y - height) / static_cast<float>(rows.size() - 1)), height + context.theme.px(3), context.theme.px(42));
+  const float pitch = std::clamp(std::floor((body.size.y - height) / static_cast<float>(rows.size() - 1)), height + context.theme.px(2), context.theme.px(42));
   for (size_t i = 0; i < rows.size(); ++i) {
     ImGui::SetCursorScreenPos({body.min.x, body.min.y + static_cast<float>(i) * pitch});
     float value = rows[i].read(settings);

@@ -35,10 +35,11 @@ void begin_bar(const Theme& theme, const char* name, ImVec2 min, ImVec2 size) {
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0.0f);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowRounding, 0.0f);
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowMinSize, ImVec2(1, 1));  // the least size of panels is more than a bar's
   ImGui::PushStyleColor(ImGuiCol_WindowBg, theme.surface);
   ImGui::Begin(name, nullptr, kBarFlags);
   ImGui::PopStyleColor();
-  ImGui::PopStyleVar(3);
+  ImGui::PopStyleVar(4);
 }
 
 }  // namespace
@@ -119,13 +120,16 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   const EngineStatus engine = bench_.status();
   const ImFontBaked* baked = theme_.small.font->GetFontBaked(theme_.small.size);
   const float y = std::round(min.y + (size.y - baked->Ascent + baked->Descent) / 2);
+  // Label and value stand on one line.
+  const float value_y = y + std::round(baked->Ascent - theme_.mono_small.font->GetFontBaked(theme_.mono_small.size)->Ascent);
   const float gap = theme_.px(20);
   float left = min.x + theme_.px(12), right = min.x + size.x - theme_.px(10);
 
   struct Part {
     const char* id;
     std::string label, value;
-    bool strong;
+    const char* hint;
+    bool strong = false;
   };
   const auto width_of = [&](const Part& part) {
     float width = text_size(part.strong ? theme_.small_bold : theme_.small, part.label).x;
@@ -140,7 +144,8 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
     if (lit) draw->AddRectFilled(ImGui::GetItemRectMin(), ImGui::GetItemRectMax(), theme_.hover);
     draw_text(draw, part.strong ? theme_.small_bold : theme_.small, {x, y}, part.strong ? theme_.text : theme_.dim, part.label);
     if (!part.value.empty())
-      draw_text(draw, theme_.mono_small, {x + width - text_size(theme_.mono_small, part.value).x, y + theme_.px(1)}, theme_.text, part.value);
+      draw_text(draw, theme_.mono_small, {x + width - text_size(theme_.mono_small, part.value).x, value_y}, theme_.text, part.value);
+    if (status_detail_.empty()) tooltip(theme_, part.hint);
     return width;
   };
 
@@ -156,17 +161,18 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   right -= gap;
 
   std::vector<Part> parts;
-  parts.push_back({"model", model ? (model->name().empty() ? "model" : model->name()) + " " + model->format() : bench_.loading() ? "loading a model" : "no model", "", true});
+  parts.push_back({"model", model ? (model->name().empty() ? "model" : model->name()) + " " + model->format() : bench_.loading() ? "loading a model" : "no model", "",
+                   "The model, and the format of most of its weights. Click for more.", true});
   if (model) {
     const std::string precision = options_.bench.precision == Precision::exact ? "exact" : "fast";
-    parts.push_back({"device", bench_.kernel_path() + " · " + precision, "", false});
-    parts.push_back({"weights", "weights", format_bytes(model->weight_bytes()), false});
-    parts.push_back({"kv", "KV", format_bytes(engine.kv_bytes), false});
-    parts.push_back({"pages", "pages", format_bytes(engine.page_bytes), false});
+    parts.push_back({"device", bench_.kernel_path() + " · " + precision, "", "The backend, its instructions and threads, and the precision. Click for more."});
+    parts.push_back({"weights", "weights", format_bytes(model->weight_bytes()), "Memory that the weights take."});
+    parts.push_back({"kv", "KV", format_bytes(engine.kv_bytes), "Memory of the keys and values that are kept of the lines used lately."});
+    parts.push_back({"pages", "pages", format_bytes(engine.page_bytes), "Memory of the pages: what was captured for the panels."});
   }
-  const Part speeds[] = {{"frame", "frame", format_fixed(frame_seconds_ * 1e3, 1) + " ms", false},
-                         {"decode", "decode", format_rate(engine.decode_rate), false},
-                         {"prefill", "prefill", format_rate(engine.prefill_rate), false}};
+  const Part speeds[] = {{"frame", "frame", format_fixed(frame_seconds_ * 1e3, 1) + " ms", "Work of this thread for one frame."},
+                         {"decode", "decode", format_rate(engine.decode_rate), "Tokens a second, one after the other."},
+                         {"prefill", "prefill", format_rate(engine.prefill_rate), "Tokens a second when a text is read."}};
   float needed = 0;
   for (const Part& part : parts) needed += width_of(part) + gap;
   for (const Part& part : speeds) {

@@ -113,8 +113,9 @@ void App::draw_centre(ImVec2 min, ImVec2 size) {
   ImGui::SetCursorScreenPos(pos);
   ImGui::PushStyleColor(ImGuiCol_Separator, 0u);
   ImGui::PushStyleColor(ImGuiCol_Border, 0u);  // the splitters of a dock space take this one
+  ImGui::PushStyleColor(ImGuiCol_WindowBg, theme_.background);  // between the panels
   ImGui::DockSpace(dockspace, inner, ImGuiDockNodeFlags_NoWindowMenuButton | ImGuiDockNodeFlags_NoCloseButton);
-  ImGui::PopStyleColor(2);
+  ImGui::PopStyleColor(3);
   ImGui::Dummy({1, 1});
   bool any = false;
   for (const Panel& panel : all_panels()) any |= panel_open(panel);

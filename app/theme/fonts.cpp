@@ -91,6 +91,9 @@ Result<Fonts> load_fonts() {
     }
     for (const std::string& fallback : fallbacks)
       if (!fallback.empty()) add_font(fallback, true);
+    // In the text field, which cannot show bytes, a letter that no font has must not look like a question mark.
+    constexpr ImWchar kNoLetter = 0x25AF;
+    if (font->IsGlyphInFont(kNoLetter)) font->FallbackChar = kNoLetter;
     fonts.*want.slot = font;
   }
   ImFontConfig icons;

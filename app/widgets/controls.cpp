@@ -418,6 +418,20 @@ void draw_key(ImDrawList* draw, const Theme& theme, ImVec2 min, std::string_view
   draw_text(draw, theme.small, {min.x + theme.px(6), text_y(theme.small, min, max)}, theme.dim, key);
 }
 
+void fade_scrolled_edges(const Theme& theme, ImU32 ground) {
+  const ImGuiWindow* window = ImGui::GetCurrentWindow();
+  if (window->Flags & ImGuiWindowFlags_NoScrollWithMouse) return;  // a fixed figure: what lies outside is nothing to go to
+  ImRect r = window->InnerRect;
+  r.Expand({-theme.px(4), 0});  // the rounded corners of a panel stay
+  const float reach = std::min(theme.px(26), r.GetHeight() / 3);
+  const ImU32 clear = with_alpha(ground, 0);
+  ImDrawList* draw = ImGui::GetWindowDrawList();
+  draw->PushClipRect(r.Min, r.Max, true);
+  if (window->Scroll.y > 0) draw->AddRectFilledMultiColor(r.Min, {r.Max.x, r.Min.y + reach}, ground, ground, clear, clear);
+  if (window->Scroll.y < window->ScrollMax.y) draw->AddRectFilledMultiColor({r.Min.x, r.Max.y - reach}, r.Max, clear, clear, ground, ground);
+  draw->PopClipRect();
+}
+
 void draw_waiting(const Theme& theme, std::string_view text, float progress) {
   const ImVec2 area = ImGui::GetContentRegionAvail(), origin = ImGui::GetCursorScreenPos();
   ImDrawList* draw = ImGui::GetWindowDrawList();

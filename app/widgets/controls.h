@@ -91,6 +91,9 @@ void draw_colour_strip(ImDrawList* draw, const Theme& theme, const ColourMap& ma
                        std::string_view limits);
 // A key as it stands on a keyboard, for hints.
 void draw_key(ImDrawList* draw, const Theme& theme, ImVec2 min, std::string_view key);
+// Where the current window can be scrolled on, its contents fade into the `ground` that they stand on: nothing looks cut
+// off, and one sees that there is more. Called after the contents.
+void fade_scrolled_edges(const Theme& theme, ImU32 ground);
 // One line in the middle of what is left of the window: what is being computed or missing, and how far (0 … 1, < 0: unknown).
 void draw_waiting(const Theme& theme, std::string_view text, float progress = -1);
 

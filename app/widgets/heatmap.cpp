@@ -118,6 +118,9 @@ void draw_heatmap(const Theme& theme, TextureCache& textures, const Heatmap& map
     }
   });
   TextureCache::draw_nearest(draw, texture, map.min, {map.min.x + map.size.x, map.min.y + map.size.y});
+  // The frame shows where the figure ends where its edge has the colour of the ground.
+  const float line = theme.hairline();
+  draw->AddRect({map.min.x - line, map.min.y - line}, {map.min.x + map.size.x + line, map.min.y + map.size.y + line}, theme.line, 0, 0, line);
   draw_grid(draw, theme, map);
   draw_numbers(draw, theme, map);
   draw_ring(draw, map, map.lit, with_alpha(theme.ring, 0.85f), theme.hairline());

@@ -35,7 +35,9 @@ std::string format_value(double value, int significant) {
   const double size = std::abs(value);
   if (size < 1e-3 || size >= 1e6) return short_exponent(print("%.*e", std::max(significant - 2, 1), value));
   const int before = static_cast<int>(std::floor(std::log10(size))) + 1;
-  return print("%.*f", std::clamp(significant - std::max(before, 0), 0, 6), value);
+  // Below 1 at least three digits that are none of the leading zeros.
+  const int decimals = std::max(significant - std::max(before, 0), std::min(significant, 3) - before);
+  return print("%.*f", std::clamp(decimals, 0, 6), value);
 }
 
 std::string format_exact(float value) {

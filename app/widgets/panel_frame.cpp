@@ -10,6 +10,8 @@ namespace glassbox {
 
 namespace {
 
+constexpr float kNoteGap = 6;  // at 100 %: more between a text and the control right of it than between two controls
+
 float text_top(const TextStyle& style, float middle) {
   const ImFontBaked* baked = style.font->GetFontBaked(style.size);
   return std::round(middle - (baked->Ascent - baked->Descent) / 2);
@@ -95,6 +97,18 @@ void PanelHeader::label(std::string_view text, const TextStyle& style, ImU32 col
   left_ += text_size(style, fitted).x + context_.theme.px(8);
 }
 
+void PanelHeader::dim(std::string_view text) {
+  const TextStyle& style = context_.theme.body;
+  if (text_size(style, text).x <= right_ - left_) label(text, style, context_.theme.dim);
+}
+
+bool PanelHeader::place_note(float width) {
+  const float gap = context_.theme.px(kNoteGap);
+  if (right_ - gap - width < left_ + context_.theme.px(8)) return false;
+  right_ -= gap;
+  return place(width);
+}
+
 bool PanelHeader::place(float width) {
   if (right_ - width < left_ + context_.theme.px(8)) return false;
   right_ -= width;
@@ -126,9 +140,9 @@ int PanelHeader::dropdown(const char* id, std::string_view prefix, int current, 
 void PanelHeader::note(std::string_view text) { note(text, context_.theme.body, context_.theme.dim); }
 
 void PanelHeader::note(std::string_view text, const TextStyle& style, ImU32 colour) {
-  const float width = std::ceil(text_size(style, text).x);
-  if (right_ - width < left_ + context_.theme.px(8)) return;
-  right_ -= width;
+  const float width = std::ceil(text_size(style, text).x), gap = context_.theme.px(kNoteGap);
+  if (right_ - gap - width < left_ + context_.theme.px(8)) return;
+  right_ -= gap + width;
   draw_visible_text(ImGui::GetWindowDrawList(), style, {right_, text_top(style, middle_)}, colour, text);
   right_ -= context_.theme.px(12);
 }
@@ -144,7 +158,7 @@ void PanelHeader::end() {
   ImGui::SetCursorScreenPos({origin.x, bottom});
 }
 
-PanelBody::PanelBody(FrameContext& context, bool fixed, float padding) {
+PanelBody::PanelBody(FrameContext& context, bool fixed, float padding) : theme_(context.theme) {
   const Theme& theme = context.theme;
   const float pad = theme.px(padding);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(pad, pad));
@@ -158,7 +172,10 @@ PanelBody::PanelBody(FrameContext& context, bool fixed, float padding) {
   draw = ImGui::GetWindowDrawList();
 }
 
-PanelBody::~PanelBody() { ImGui::EndChild(); }
+PanelBody::~PanelBody() {
+  fade_scrolled_edges(theme_, theme_.surface);
+  ImGui::EndChild();
+}
 
 bool begin_value_menu(FrameContext& context, const char* id, std::string_view value) {
   const Theme& theme = context.theme;

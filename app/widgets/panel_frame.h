@@ -30,7 +30,7 @@ class PanelHeader {
 
   // After the title, left to right.
   void label(std::string_view text, const TextStyle& style, ImU32 colour);
-  void dim(std::string_view text) { label(text, context_.theme.body, context_.theme.dim); }
+  void dim(std::string_view text);  // left out where it does not fit
   void mono(std::string_view text, ImU32 colour) { label(text, context_.theme.mono, colour); }
 
   // From the right edge inwards: the first call is the right-most. What no longer fits beside the title is left out.
@@ -42,6 +42,7 @@ class PanelHeader {
   void note(std::string_view text, const TextStyle& style, ImU32 colour);
   // A free place of `width` pixels and the control's height: sets the cursor there; false when it does not fit.
   bool place(float width);
+  bool place_note(float width);  // for text, which keeps more distance from the control on its right
 
   void end();  // hairline; the cursor stands at the body's corner
 
@@ -62,6 +63,9 @@ class PanelBody {
 
   ImVec2 min, size;
   ImDrawList* draw;
+
+ private:
+  const Theme& theme_;
 };
 
 // The menu of a right click on the last item: "copy value" (when `value` is not empty; Ctrl+C takes it while the keyboard

@@ -72,7 +72,7 @@ struct Selection {
   int position = -1;           // a token of the shown step; −1: the last one
   int layer = 24, head = 4;    // the chosen head
   std::optional<Cell> cell;    // the opened cell of its pattern
-  int piece = -1;              // stage 1: the pre-tokeniser piece whose merges are shown; −1: the last one
+  int piece = -1;              // stage 1: the pre-tokeniser piece whose merges are shown; see chosen_piece
   int merge_step = -1;         // of that piece's merges; −1: the end
   int vector_layer = -1;       // stage 2: −1 embedding, l: resid_post of layer l
   bool operator==(const Selection&) const = default;

@@ -1,5 +1,6 @@
 #include "core/run/prompt.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/model/model.h"
@@ -133,6 +134,16 @@ Result<void> retokenise(Document& document, const CommandContext& context) {
     break;
   }
   return {};
+}
+
+int chosen_piece(std::span<const Piece> pieces, int selected) {
+  const int last = static_cast<int>(pieces.size()) - 1;
+  if (selected >= 0) return std::min(selected, last);
+  for (int i = last; i >= 0; --i) {
+    const Piece& piece = pieces[static_cast<size_t>(i)];
+    if (!piece.special && piece.end - piece.start > 1) return i;
+  }
+  return last;
 }
 
 }  // namespace glassbox

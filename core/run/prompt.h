@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,5 +41,9 @@ TracedPrompt trace_prompt(PromptText prompt, const Model& model);
 // Makes a run of the prompt the current one, unless the current one has this very prompt. The run that was current
 // stays in the list if it has generated text.
 void show_prompt(Document& document, const PromptText& prompt, std::vector<int32_t> ids);
+
+// The piece that a selection means, or −1 where there are none. Without a selection (< 0) it is the last one that is
+// longer than a byte and no special token, so that there is something to merge; else the last.
+int chosen_piece(std::span<const Piece> pieces, int selected);
 
 }  // namespace glassbox

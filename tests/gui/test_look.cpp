@@ -102,6 +102,9 @@ TEST_CASE("numbers are short, and never rounded to nothing") {
   CHECK(format_value(3.3064) == "3.306");
   CHECK(format_value(-0.49219) == "-0.4922");
   CHECK(format_value(0) == "0");
+  CHECK(format_value(0.0362) == "0.0362");
+  CHECK(format_value(0.001234) == "0.00123");  // leading zeros are no digits
+  CHECK(format_value(-0.0049, 2) == "-0.0049");
   CHECK(format_value(NAN) == "—");
   CHECK(format_value(1234567) == "1.23e6");
   CHECK(format_probability(0.9184) == "0.918");

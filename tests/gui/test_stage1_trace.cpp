@@ -8,6 +8,7 @@
 
 #include "app/panels/stage1_parts.h"
 #include "app/panels/stage1_trace.h"
+#include "core/run/prompt.h"
 #include "tests/support/model_path.h"
 
 namespace glassbox {
@@ -50,6 +51,22 @@ void check_whole(const Model& model, const TextTrace& trace, const Document& doc
 }
 
 constexpr const char* kPrompt = "Strawberry has 3 r's. Das Frühstück ist um 07:45 — 草莓 🍓 unbelievability";
+
+TEST_CASE("without a selection the last piece with something to merge is shown") {
+  const auto model = load();
+  const auto chosen = [&](const std::string& text, bool chat, int selected) {
+    const TextTrace trace = make_text_trace(*model, document_of(*model, text, chat).run());
+    const int piece = chosen_piece(trace.pieces, selected);
+    if (piece < 0) return std::string("none");
+    return std::string(trace.bytes(trace.pieces[static_cast<size_t>(piece)].start, trace.pieces[static_cast<size_t>(piece)].end));
+  };
+  CHECK(chosen("Hello there.", false, -1) == " there");
+  CHECK(chosen("Hello there.", false, 2) == ".");
+  CHECK(chosen("Hello there.", false, 9) == ".");
+  CHECK(chosen("Hello", true, -1) == "assistant");
+  CHECK(chosen("a<|im_end|>", false, -1) == "<|im_end|>");  // nothing to merge in either
+  CHECK(chosen("", false, -1) == "none");
+}
 
 TEST_CASE("the trace holds the tokens, pieces and split characters of a text") {
   const auto model = load();
