@@ -143,6 +143,7 @@ def main():
         written += report.write(options.out, "bench", markdown, result, points)
     if options.save:
         stem = f"{date}-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        stem += "-quick" * options.quick + "-busy" * bool(options.busy)  # beside the quiet run's files, not over them
         written += report.write(ROOT / "tests" / "bench" / "results", stem, markdown, result, points)
     for path in written:
         print(f"bench: wrote {path}", file=sys.stderr)
