@@ -200,11 +200,11 @@ void PromptBar::mark_hovered(FrameContext& context, ImGuiID id, ImVec2 min, ImVe
     if (child->ChildId == id) field = child;
   if (!field) return;
   if (field->ScrollMax.y > 0) {
-    // Whole lines only: what would peep into the padding is covered.
-    const float pad = theme.px(kFieldPadding), line = theme.hairline();
+    // Whole lines only: what would peep into the padding is covered, and the rounded corners are not.
+    const float pad = theme.px(kFieldPadding), line = theme.hairline(), left = min.x + theme.px(Theme::kRounding);
     const float right = min.x + size.x - field->ScrollbarSizes.x - line;
-    field->DrawList->AddRectFilled({min.x + line, min.y + line}, {right, min.y + pad - theme.px(2)}, theme.well);
-    field->DrawList->AddRectFilled({min.x + line, min.y + size.y - pad + theme.px(2)}, {right, min.y + size.y - line}, theme.well);
+    field->DrawList->AddRectFilled({left, min.y + line}, {right, min.y + pad - theme.px(2)}, theme.well);
+    field->DrawList->AddRectFilled({left, min.y + size.y - pad + theme.px(2)}, {right, min.y + size.y - line}, theme.well);
   }
   if (places_.empty() || refused_) return;
   const ImVec2 start(min.x + theme.px(10), min.y + theme.px(kFieldPadding) - field->Scroll.y);

@@ -7,6 +7,7 @@
 #include "app/panels/stage1_parts.h"
 #include "app/panels/stage1_trace.h"
 #include "app/widgets/widgets.h"
+#include "app/widgets/window_state.h"
 #include "core/run/figures.h"
 
 namespace glassbox {
@@ -73,6 +74,17 @@ void draw_piece_card(const FrameContext& context, const TextTrace& trace, int in
   end_hover_card(theme);
 }
 
+// Scrolls to the line of the chosen piece when another one is chosen, or another text is shown.
+void follow_choice(const TextTrace& trace, const PiecesLayout& layout, int chosen, float pitch, float height) {
+  WindowState state;
+  const auto now = static_cast<int>(mix_version(trace.version, static_cast<uint64_t>(chosen)));
+  if (chosen < 0 || state.get("followed") == now) return;
+  state.set("followed", now);
+  const float top = pitch * static_cast<float>(layout.places[static_cast<size_t>(chosen)].line);
+  if (top < ImGui::GetScrollY()) ImGui::SetScrollY(top);
+  else if (top + pitch > ImGui::GetScrollY() + height) ImGui::SetScrollY(top + pitch - height);
+}
+
 void draw_pieces(FrameContext& context) {
   const Theme& theme = context.theme;
   const std::shared_ptr<const TextTrace> trace = shown_trace(context);
@@ -133,6 +145,7 @@ void draw_pieces(FrameContext& context) {
   }
   ImGui::SetCursorScreenPos(body.min);
   ImGui::Dummy({1, static_cast<float>(layout->lines) * pitch - theme.px(6)});
+  follow_choice(*trace, *layout, chosen, pitch, body.size.y);
 }
 
 nlohmann::json pieces_figure(const FrameContext& context) {

@@ -31,6 +31,12 @@ GUI_TEST("values", "heads: the last row's best weight") {
   GUI_CHECK(says(card, format_fixed(head["best_weight"].get<double>(), 3)));
   GUI_CHECK(says(card, format_fixed(head["direct_logit"].get<double>(), 2)));
   GUI_CHECK(number(gui.copied_here()) == head["best_weight"].get<float>());
+  // A head that looks at one token, be it only the first one, and writes away from it is marked, and says why.
+  const nlohmann::json& away = fresh["heads"][24 * 9 + 6];
+  GUI_CHECK(away["best_key"] == 0 && away["best_weight"] >= 0.5 && away["direct_logit"] < -0.5 && away["badges"] == "S");
+  gui.hover(gui.panel("heads", "L24\xC2\xB7H6/head"));
+  gui.frames(3);
+  GUI_CHECK(says(gui.hover_card(), "Suppressor"));
 }
 
 GUI_TEST("values", "pattern and cell: score, scale, mask and softmax with the real numbers") {
