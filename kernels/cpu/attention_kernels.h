@@ -110,20 +110,39 @@ struct AttentionKernels {
     if (rest == 1) visit.template operator()<1>(i);
   }
 
+  // The same part of the next block is fetched into the second-level cache meanwhile: it lies elsewhere, and the
+  // processor, which looks for what follows in memory, would begin anew with every block.
+  template <class T>
+  struct Ahead {
+    const T* next = nullptr;  // null: nothing to fetch
+    void fetch(int j, int count, int head_dim) const {
+      if (next == nullptr) return;
+      const auto* p = reinterpret_cast<const char*>(next + static_cast<int64_t>(j) * head_dim);
+      const int64_t bytes = static_cast<int64_t>(count) * head_dim * static_cast<int64_t>(sizeof(T));
+      for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+    }
+  };
+  template <class T>
+  static Ahead<T> ahead_of(const AttentionTile& t, int64_t block) {
+    if (block + 1 >= t.end_block) return {};
+    return {reinterpret_cast<const T*>(t.blocks[block + 1] + t.head_offset)};
+  }
+
   template <class T>
   static void all_scores(const AttentionTile& t) {
     for (int64_t block = t.first_block; block < t.end_block; ++block) {
       const T* keys = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         const int64_t end = t.lengths[first + Q - 1] - block * kChunk;
-        if (end > 0) block_scores<Q>(t, keys, first, static_cast<int>(end < kChunk ? end : kChunk), block * kChunk);
+        const Ahead<T> ahead = first == 0 ? ahead_of<T>(t, block) : Ahead<T>{};
+        if (end > 0) block_scores<Q>(t, keys, first, static_cast<int>(end < kChunk ? end : kChunk), block * kChunk, ahead);
       });
     }
   }
 
   // Q queries times the first `count` keys of a block, four at a time; past `count` the last key stands in.
   template <int Q, class T>
-  static void block_scores(const AttentionTile& t, const T* keys, int first, int count, int64_t place) {
+  static void block_scores(const AttentionTile& t, const T* keys, int first, int count, int64_t place, Ahead<T> ahead) {
     const float* query[Q];
     float* out[Q];
     for (int q = 0; q < Q; ++q) {
@@ -132,6 +151,7 @@ struct AttentionKernels {
     }
     const int whole = t.head_dim - t.head_dim % S::kLanes, rest = t.head_dim - whole;
     for (int j = 0; j < count; j += 4) {
+      ahead.fetch(j, 4, t.head_dim);
       const T* key[4];
       for (int i = 0; i < 4; ++i) key[i] = keys + static_cast<int64_t>(j + i < count ? j + i : count - 1) * t.head_dim;
       F acc[Q][4];
@@ -172,19 +192,20 @@ struct AttentionKernels {
       const T* values = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         if (t.lengths[first + Q - 1] <= block * kChunk) return;
+        const Ahead<T> ahead = first == 0 ? ahead_of<T>(t, block) : Ahead<T>{};
         constexpr int kSlab = S::kTileSlab * S::kLanes;
         int d = 0;
         for (; d + kSlab <= t.head_dim; d += kSlab) {
-          mix_slab<Q, S::kTileSlab>(t, first, block, d, [=](int j, int v) {
+          mix_slab<Q, S::kTileSlab>(t, first, block, d, d == 0 ? ahead : Ahead<T>{}, [=](int j, int v) {
             return load(values + static_cast<int64_t>(j) * t.head_dim + d + v * S::kLanes);
           });
         }
         for (; d + S::kLanes <= t.head_dim; d += S::kLanes) {
-          mix_slab<Q, 1>(t, first, block, d,
+          mix_slab<Q, 1>(t, first, block, d, Ahead<T>{},
                          [=](int j, int) { return load(values + static_cast<int64_t>(j) * t.head_dim + d); });
         }
         if (d == t.head_dim) return;
-        mix_slab<Q, 1>(t, first, block, d, [=](int j, int) {
+        mix_slab<Q, 1>(t, first, block, d, Ahead<T>{}, [=](int j, int) {
           return load_partial(values + static_cast<int64_t>(j) * t.head_dim + d, t.head_dim - d);
         });
       });
@@ -193,8 +214,8 @@ struct AttentionKernels {
 
   // out[d …] += Σ_j weight_j · value_j[d …] over the keys of one block, for Q queries and V registers of the values;
   // value(j, v) is register v of key j.
-  template <int Q, int V, class Value>
-  static void mix_slab(const AttentionTile& t, int first, int64_t block, int d, const Value& value) {
+  template <int Q, int V, class T, class Value>
+  static void mix_slab(const AttentionTile& t, int first, int64_t block, int d, Ahead<T> ahead, const Value& value) {
     const float* weight[Q];
     int count[Q];  // keys of this block that each query sees
     F acc[Q][V];
@@ -207,6 +228,7 @@ struct AttentionKernels {
     }
     int j = 0;
     for (; j < count[0]; ++j) {
+      ahead.fetch(j, 1, t.head_dim);
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) {
         const F x = value(j, v);

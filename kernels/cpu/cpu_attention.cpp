@@ -14,7 +14,7 @@ constexpr size_t kTileRows = 4;      // neighbouring rows that read the same key
 // Fewer groups for each thread than this leave some threads without work at the end; then blocks of keys are shared out.
 constexpr int64_t kGroupsPerThread = 4;
 constexpr int64_t kSplitKeys = 256;  // below, three more phases cost more than they bring
-constexpr size_t kSplitBlocks = 4;   // in one part
+constexpr size_t kSplitBlocks = 8;   // in one part
 // Scores of fewer keys than this are done before another thread is awake.
 constexpr int64_t kParallelKeys = 64;
 

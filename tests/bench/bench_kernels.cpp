@@ -98,7 +98,7 @@ void bench_attention(Ops& ops, int64_t rows, int32_t position) {
   const size_t blocks = static_cast<size_t>((position + rows) / kKvBlock + 1);
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
-  std::vector<std::byte> memory(blocks * 2 * kKvHeads * kKvBlock * kHeadDim * 2 * kLayers);
+  Buffer memory(blocks * 2 * kKvHeads * kKvBlock * kHeadDim * 2 * kLayers);
   std::vector<std::vector<std::byte*>> pointers(kLayers);
   std::vector<KvSpan> caches;
   std::byte* place = memory.data();
@@ -107,7 +107,7 @@ void bench_attention(Ops& ops, int64_t rows, int32_t position) {
     caches.push_back({p.data(), p.data() + blocks, DType::f16});
   }
   auto* halves = reinterpret_cast<uint16_t*>(memory.data());
-  for (size_t i = 0; i < memory.size() / 2; ++i) halves[i] = f32_to_f16(normal(random));
+  for (size_t i = 0; i < memory.bytes() / 2; ++i) halves[i] = f32_to_f16(normal(random));
   std::vector<float> q(static_cast<size_t>(rows * kHeads * kHeadDim)), z(q.size());
   for (float& v : q) v = normal(random);
   std::vector<RowPosition> positions;
