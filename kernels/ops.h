@@ -52,6 +52,9 @@ struct RowPosition {
 struct KeyRow {
   float* data = nullptr;  // null: not wanted
   int64_t head_stride = 0;
+  // Where it is more than position + 1: the keys up to it, which the causal mask hides, are written too, −∞ as scores
+  // and 0 as weights.
+  int64_t width = 0;
 };
 
 struct AttentionArgs {

@@ -110,7 +110,7 @@ void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> ro
     for (size_t r = 0; r < rows.size(); ++r) {
       const int position = rows[r].position;
       if (rows[r].sequence != capture.sequence || position < page.begin() || position >= page.end()) continue;
-      out[r] = {page.row_data(position), page.width()};
+      out[r] = {page.row_data(position), page.width(), page.width()};
     }
   }
 }

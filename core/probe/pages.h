@@ -19,7 +19,7 @@ namespace glassbox {
 // already touched), and counts what is alive. Thread safe.
 class PagePool {
  public:
-  explicit PagePool(size_t keep_bytes = size_t{256} << 20) : keep_bytes_(keep_bytes) {}
+  explicit PagePool(size_t keep_bytes = size_t{320} << 20) : keep_bytes_(keep_bytes) {}
   Buffer take(size_t bytes);
   void give_back(Buffer buffer);
   size_t live_bytes() const { return live_.load(std::memory_order_relaxed); }

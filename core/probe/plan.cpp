@@ -138,7 +138,8 @@ void run_key_site(const TapPlan::Site& site, Tap tap, std::span<const RowPositio
       for (int head = 0; head < heads; ++head) {
         float* to = page.row_data(position) + head * page.width();
         const float* from = values[r].data + head * values[r].head_stride;
-        if (to != from) std::memcpy(to, from, static_cast<size_t>(position + 1) * sizeof(float));
+        if (to == from) continue;  // the op has written it where it belongs, to its end
+        std::memcpy(to, from, static_cast<size_t>(position + 1) * sizeof(float));
         std::fill(to + position + 1, to + page.width(), masked);
       }
       page.mark_written(position);

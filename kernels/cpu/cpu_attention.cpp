@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "kernels/cpu/cpu_ops.h"
 
@@ -246,26 +247,27 @@ AttentionTile CpuOps::values_of(const AttentionCall& call, const AttentionGroup&
 // From scores to weights for one query of a group, and both to where they are wanted.
 void CpuOps::weigh(const AttentionCall& call, AttentionGroup& group, size_t query) {
   const size_t row = group.row(query), head = group.head(query);
-  const size_t bytes = sizeof(float) * static_cast<size_t>(group.lengths[query]);
-  const int64_t low = first_key(call.args, row);
+  const int64_t length = group.lengths[query], low = first_key(call.args, row);
   const auto in = [&](KeyRow keys) { return keys.data + static_cast<int64_t>(head) * keys.head_stride; };
+  const auto fill = [&](KeyRow keys, float masked) {
+    if (keys.width > length) std::fill(in(keys) + length, in(keys) + keys.width, masked);
+  };
   float*& weights = group.weights[query];
-  if (!call.given_scores.empty()) {
-    kernels_.softmax(in(call.given_scores[row]), low, group.lengths[query], in(call.pattern[row]));
-    return;
-  }
   if (!call.given_pattern.empty()) {
     weights = in(call.given_pattern[row]);
     return;
   }
   if (const KeyRow wanted = row_or_none(call.scores, row); wanted.data != nullptr) {
-    std::memcpy(in(wanted), weights, bytes);
+    std::memcpy(in(wanted), weights, sizeof(float) * static_cast<size_t>(length));
+    fill(wanted, -std::numeric_limits<float>::infinity());
   }
-  if (call.z == nullptr) return;
-  kernels_.softmax(weights, low, group.lengths[query], weights);
-  if (const KeyRow wanted = row_or_none(call.pattern, row); wanted.data != nullptr) {
-    std::memcpy(in(wanted), weights, bytes);
-  }
+  const float* scores = call.given_scores.empty() ? weights : in(call.given_scores[row]);
+  if (call.z == nullptr && call.given_scores.empty()) return;
+  // Straight to where the pattern is wanted, and read there by the mix.
+  const KeyRow wanted = row_or_none(call.pattern, row);
+  if (wanted.data != nullptr) weights = in(wanted);
+  kernels_.softmax(scores, low, length, weights);
+  if (wanted.data != nullptr) fill(wanted, 0.0f);
 }
 
 void CpuOps::kv_store(const AttentionArgs& args, const float* k, const float* v) {

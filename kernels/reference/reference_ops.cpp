@@ -152,6 +152,7 @@ class ReferenceOps : public Ops {
         if (args.soft_cap > 0) score = args.soft_cap * std::tanh(score / args.soft_cap);
         out[j] = static_cast<float>(score);
       }
+      for (int64_t j = row.position + 1; j < scores[r].width; ++j) out[j] = -std::numeric_limits<float>::infinity();
     });
   }
 
@@ -169,6 +170,7 @@ class ReferenceOps : public Ops {
       for (int32_t j = 0; j <= row.position; ++j) {
         out[j] = none || j < first ? 0.0f : static_cast<float>(std::exp(double{score[j]} - largest) / total);
       }
+      for (int64_t j = row.position + 1; j < pattern[r].width; ++j) out[j] = 0.0f;
     });
   }
 

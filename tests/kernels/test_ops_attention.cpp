@@ -63,13 +63,16 @@ struct Problem {
   AttentionArgs args;
 };
 
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+
 // Room for what has a key axis, [R] rows of [H, position + 1] with a gap between heads.
 struct KeyRows {
-  explicit KeyRows(const Problem& p) {
+  // masked: what an op writes beyond a row's own keys; every second row asks for two of it.
+  KeyRows(const Problem& p, float masked) : masked_(masked) {
     for (const RowPosition& row : p.rows) {
       const int64_t stride = row.position + 1 + 3;
       memory.emplace_back(static_cast<size_t>(p.shape.heads * stride));
-      rows.push_back({memory.back().data(), stride});
+      rows.push_back({memory.back().data(), stride, rows.size() % 2 == 0 ? stride - 1 : 0});
       lengths.push_back(row.position + 1);
     }
   }
@@ -81,7 +84,9 @@ struct KeyRows {
       const std::vector<float> row = memory[r].values();
       const auto stride = static_cast<size_t>(rows[r].head_stride), length = static_cast<size_t>(lengths[r]);
       for (size_t h = 0; h < row.size() / stride; ++h) {
-        for (size_t i = length; i < stride; ++i) CHECK(std::isnan(row[h * stride + i]));
+        const auto width = static_cast<size_t>(rows[r].width);
+        for (size_t i = length; i < width; ++i) CHECK(row[h * stride + i] == masked_);
+        for (size_t i = std::max(length, width); i < stride; ++i) CHECK(std::isnan(row[h * stride + i]));
         all.insert(all.end(), row.begin() + static_cast<std::ptrdiff_t>(h * stride),
                    row.begin() + static_cast<std::ptrdiff_t>(h * stride + length));
       }
@@ -91,6 +96,9 @@ struct KeyRows {
   std::vector<Guarded> memory;
   std::vector<KeyRow> rows;
   std::vector<int32_t> lengths;
+
+ private:
+  const float masked_;
 };
 
 struct Result {
@@ -99,7 +107,7 @@ struct Result {
 
 Result fused(Ops& ops, const Problem& p, bool store) {
   Guarded z(p.q.size());
-  KeyRows scores(p), pattern(p);
+  KeyRows scores(p, kHidden), pattern(p, 0.0f);
   if (!store) {
     ops.attention(p.args, p.q.data(), z.data(), {}, {});
     CHECK(z.intact());
@@ -112,7 +120,7 @@ Result fused(Ops& ops, const Problem& p, bool store) {
 
 Result composed(Ops& ops, const Problem& p) {
   Guarded z(p.q.size());
-  KeyRows scores(p), pattern(p);
+  KeyRows scores(p, kHidden), pattern(p, 0.0f);
   ops.attention_scores(p.args, p.q.data(), scores.rows);
   ops.attention_softmax(p.args, scores.rows, pattern.rows);
   ops.attention_mix(p.args, pattern.rows, z.data());
@@ -166,7 +174,7 @@ TEST_CASE("storing only some rows changes no bit") {
   for (const std::string& isa : available_isas()) {
     const auto ops = make_cpu_ops({.threads = 2, .isa = isa});
     const Result all = fused(*ops, p, true);
-    KeyRows scores(p), pattern(p);
+    KeyRows scores(p, kHidden), pattern(p, 0.0f);
     std::vector<KeyRow> some_scores(p.rows.size()), some_pattern(p.rows.size());
     some_scores[4] = scores.rows[4];
     some_pattern[17] = pattern.rows[17];
@@ -275,7 +283,7 @@ TEST_CASE("cut edges: a score of minus infinity has weight 0, a row of them has 
   const float cut = -std::numeric_limits<float>::infinity();
   for (const auto& ops : backends) {
     INFO(ops->description());
-    KeyRows scores(p), pattern(p);
+    KeyRows scores(p, kHidden), pattern(p, 0.0f);
     ops->attention_scores(p.args, p.q.data(), scores.rows);
     scores.rows[0].data[5] = cut;
     for (int j = 0; j < 70; ++j) scores.rows[1].data[j] = cut;  // all of row 1, head 0
@@ -296,7 +304,7 @@ TEST_CASE("an edited pattern reaches keys outside the window") {
   p.args.window = 4;
   for (const std::string& isa : available_isas()) {
     const auto ops = make_cpu_ops({.threads = 1, .isa = isa});
-    KeyRows pattern(p);
+    KeyRows pattern(p, 0.0f);
     std::fill_n(pattern.rows[0].data, 100, 0.0f);
     pattern.rows[0].data[2] = 1.0f;
     Guarded z(8);
