@@ -134,6 +134,41 @@ GUI_TEST("keyboard", "a cut of the chain and the line of the plot are moved by t
   GUI_CHECK(gui.document().sampler.top_p < top_p);
 }
 
+// Items that the mouse finds and the keyboard does not, by window and label. Left out are a panel's header, which is the
+// handle that it is dragged by, and the corner of a head, which does what the head's menu does.
+std::vector<std::string> items_without_keyboard(Gui& gui, size_t& seen) {
+  std::vector<std::string> found;
+  for (const ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+    const std::string name = window->Name;
+    if (!window->WasActive || name.find("Debug") != std::string::npos || name.starts_with("##")) continue;
+    ImGuiTestItemList items;
+    gui.engine.GatherItems(&items, window->ID, 4);
+    for (const ImGuiTestItemInfo& item : items) {
+      const bool header = item.ID == ImHashStr("##header", 0, item.Window->ID), off = item.ID == ImHashStr("switch", 0, item.ParentID);
+      ++seen;
+      // Windows in windows, splitters and scroll bars are items, too; their names have no text.
+      const bool frame = item.DebugLabel[0] == 0;
+      if (item.ItemFlags & ImGuiItemFlags_NoNav && !header && !off && !frame) found.push_back(name + ": " + item.DebugLabel);
+    }
+  }
+  return found;
+}
+
+GUI_TEST("keyboard", "all that the mouse can press in the four stages can be reached by keys") {
+  for (int i = 0; i < 2; ++i) gui.press(ImGuiKey_F6), gui.settle();
+  size_t seen = 0, missed = 0;
+  for (const int stage : {1, 2, 3, 6}) {
+    gui.press(ImGuiMod_Ctrl | static_cast<ImGuiKey>(ImGuiKey_0 + stage));
+    gui.settle();
+    gui.frames(2);
+    for (const std::string& item : items_without_keyboard(gui, seen)) {
+      gui.engine.LogError("stage %d, %s", stage, item.c_str());
+      ++missed;
+    }
+  }
+  GUI_CHECK(seen > 1000 && missed == 0);
+}
+
 GUI_TEST("keyboard", "a panel's menu is walked to, and its figure copied") {
   gui.settle();
   gui.enter("heads");
