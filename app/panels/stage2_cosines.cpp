@@ -111,14 +111,14 @@ void draw_matrix(FrameContext& context, const CosineMatrix& matrix, const PanelB
   };
   map.map = &theme.probability_map;
   map.low = low, map.high = 1;
-  map.numbers = blocks.block == 1 && figure.cell >= theme.px(36), map.numbers_from = -1;
+  map.numbers = blocks.block == 1 && figure.cell >= theme.px(32), map.numbers_from = -1;
   const HeatmapHit hit = heatmap_item(theme, map);
   std::optional<FigureCell> under;
   if (hit.under) under = blocks.greatest(hit.under->row, hit.under->column);
   const CellPick pick = pick_cell({matrix.length, [&](int) { return matrix.length; }}, under);
   const FigureCell cell = pick.shown.value_or(FigureCell{-1, -1});
   if (pick.shown) {
-    map.lit = FigureCell{cell.row / blocks.block, cell.column / blocks.block};
+    map.lit = FigureCell{cell.row / blocks.block, cell.column / blocks.block}, map.by_keys = pick.by_keys;
     stand_at(pick, map.corner(map.lit->row, map.lit->column), map.end(map.lit->row, map.lit->column));
   }
   value_menu(context, "cosines menu", format_exact(blocks.at(pick.asked.row, pick.asked.column)));
@@ -163,6 +163,30 @@ float least_cosine(const CosineMatrix& matrix) {
   return std::min(std::floor(least * 100) / 100, 0.99f);
 }
 
+// Under the matrix: where the scale begins, and a slider through the layers whose first stop is the embedding.
+void draw_controls(FrameContext& context, const CosineMatrix* matrix, ImVec2 min, float& low) {
+  const Theme& theme = context.theme;
+  const ModelConfig& config = context.model()->config();
+  ImGui::SetCursorScreenPos({min.x, min.y + theme.px(2)});
+  ButtonLook look;
+  look.width = button_width(theme, "0 … 1");
+  look.enabled = matrix != nullptr;
+  const bool fitted = low != 0;
+  look.hint = fitted ? "let the scale begin at 0 again" : "let the scale begin at the least cosine shown; it stays there";
+  if (small_button(theme, fitted ? "0 … 1##scale" : "fit##scale", look)) low = fitted ? 0 : least_cosine(*matrix);
+  ImGui::SetCursorScreenPos({ImGui::GetItemRectMax().x + theme.px(14), min.y});
+  SliderRange range;
+  range.min = -1, range.max = static_cast<float>(config.layer_count() - 1);
+  range.step = 1, range.decimals = 0, range.label_width = 44;
+  range.off = "emb", range.off_value = -1;
+  range.hint = "the layer after which the residual streams are compared; emb: the embedding table's rows";
+  const int layer = chosen_vector_layer(context.document(), config);
+  float value = static_cast<float>(layer);
+  if (!slider(theme, "layer", &value, range)) return;
+  const int wanted = static_cast<int>(std::lround(value));
+  if (wanted != layer) context.run(cmd::SetVectorLayer{wanted});
+}
+
 void draw_cosines(FrameContext& context) {
   const Theme& theme = context.theme;
   const Model* model = context.model();
@@ -180,38 +204,15 @@ void draw_cosines(FrameContext& context) {
   PanelBody body(context, true);
   if (draw_without_model(context, "the cosines of its tokens appear here")) return;
 
-  // The slider runs through the layers; the first stop is the embedding.
-  const float foot = theme.px(36);
-  const float bottom = body.min.y + body.size.y - foot;
   ImGuiStorage* storage = ImGui::GetStateStorage();
   const ImGuiID low_id = ImGui::GetID("scale begins");
   float low = storage->GetFloat(low_id, 0);
-  ImGui::SetCursorScreenPos({body.min.x, bottom + theme.px(8)});
-  ButtonLook look;
-  look.width = button_width(theme, "0 … 1");
-  look.enabled = matrix != nullptr;
-  const bool fitted = low != 0;
-  look.hint = fitted ? "let the scale begin at 0 again" : "let the scale begin at the least cosine shown; it stays there";
-  if (small_button(theme, fitted ? "0 … 1##scale" : "fit##scale", look)) low = fitted ? 0 : least_cosine(*matrix);
+  const float bottom = body.min.y + body.size.y - theme.px(36);
+  const bool ready = matrix && matrix->length > 0 && matrix->length == static_cast<int>(context.view().tokens.size());
+  if (ready) draw_matrix(context, *matrix, body, bottom, low);
+  else draw_waiting(theme, "computing the cosines …");
+  draw_controls(context, matrix, {body.min.x, bottom + theme.px(6)}, low);
   storage->SetFloat(low_id, low);
-  const float slider_x = ImGui::GetItemRectMax().x + theme.px(14);
-  ImGui::SetCursorScreenPos({slider_x, bottom + theme.px(6)});
-  SliderRange range;
-  range.min = -1, range.max = static_cast<float>(model->config().layer_count() - 1);
-  range.step = 1, range.decimals = 0, range.label_width = 44;
-  range.off = "emb", range.off_value = -1;
-  range.hint = "the layer after which the residual streams are compared; emb: the embedding table's rows";
-  float value = static_cast<float>(layer);
-  if (slider(theme, "layer", &value, range)) {
-    const int wanted = static_cast<int>(std::lround(value));
-    if (wanted != layer) context.run(cmd::SetVectorLayer{wanted});
-  }
-  ImGui::SetCursorScreenPos(body.min);
-  if (!matrix || matrix->length == 0 || matrix->length != static_cast<int>(context.view().tokens.size())) {
-    draw_waiting(theme, "computing the cosines …");
-    return;
-  }
-  draw_matrix(context, *matrix, body, bottom, low);
 }
 
 nlohmann::json cosines_figure(const FrameContext& context) {

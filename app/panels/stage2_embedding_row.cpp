@@ -133,7 +133,7 @@ void draw_strip(FrameContext& context, const ShownVector& vector, const PanelBod
   if (pick.shown) stand_at(pick, map.corner(pick.shown->row, pick.shown->column), map.end(pick.shown->row, pick.shown->column));
   value_menu(context, "embedding strip menu", format_exact(vector.values[static_cast<size_t>(index_of(pick.asked))]));
   if (pick.shown) draw_element_card(context, vector, index_of(*pick.shown));
-  map.lit = pick.shown;
+  map.lit = pick.shown, map.by_keys = pick.by_keys;
   draw_heatmap(theme, context.textures, map);
 
   draw_foot(context, vector, {body.min.x, body.min.y + size.y + theme.px(8)}, body.size.x, columns, limit);

@@ -123,7 +123,7 @@ void draw_heatmap(const Theme& theme, TextureCache& textures, const Heatmap& map
   draw->AddRect({map.min.x - line, map.min.y - line}, {map.min.x + map.size.x + line, map.min.y + map.size.y + line}, theme.line, 0, 0, line);
   draw_grid(draw, theme, map);
   draw_numbers(draw, theme, map);
-  draw_ring(draw, map, map.lit, with_alpha(theme.ring, 0.85f), theme.hairline());
+  draw_ring(draw, map, map.lit, with_alpha(theme.ring, map.by_keys ? 1.0f : 0.85f), map.by_keys ? theme.px(2) : theme.hairline());
   draw_ring(draw, map, map.marked, theme.ring, theme.px(2));
 }
 

@@ -28,7 +28,8 @@ struct Heatmap {
   float numbers_from = 0.2f;
   std::function<std::string(float)> number_text;  // default: ".79"
   std::optional<FigureCell> marked;  // a ring on the chosen cell
-  std::optional<FigureCell> lit;     // a thin one on that under the pointer or the keyboard's cursor
+  std::optional<FigureCell> lit;     // a thin one on that under the pointer
+  bool by_keys = false;              // `lit` is the keyboard's cursor, which is seen without looking for it
   ImVec2 min, size;                  // where it lies on the screen
 
   // The screen's place of a cell: upper left and lower right corner.
