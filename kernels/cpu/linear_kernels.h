@@ -136,7 +136,10 @@ struct LinearKernels {
     F acc[X];
 #pragma GCC unroll 8
     for (int j = 0; j < X; ++j) acc[j] = S::zero();
-    for (int64_t b = 0; b < blocks; ++b) add_block<type, X>(stripe, b, lane, x + b, stride, acc);
+    for (int64_t b = 0; b < blocks; ++b) {
+      if (X > 1 && r == 0) fetch_ahead<type>(stripe, b);
+      add_block<type, X>(stripe, b, lane, x + b, stride, acc);
+    }
     for (int64_t e = blocks; e < stride; ++e) {
       // Mostly the same for all rows of x: a channel that is large in one token is large in the others.
       bool shared = true;
@@ -162,6 +165,15 @@ struct LinearKernels {
         S::store_partial(out, count, t.bias == nullptr ? acc[j] : S::add(acc[j], S::load_partial(t.bias + first, count)));
       }
     }
+  }
+
+  // With several rows of x so much is done between two blocks that the processor does not look far enough ahead by
+  // itself. Once the first of them have passed, the weights are near.
+  template <DType type>
+  [[gnu::always_inline]] static void fetch_ahead(const std::byte* stripe, int64_t b) {
+    constexpr int kBlockBytes = packed_layout(type).block_bytes(), kDistance = 4096;
+    const auto* p = reinterpret_cast<const char*>(stripe + b * kBlockBytes) + kDistance;
+    for (int i = 0; i < kBlockBytes; i += 64) __builtin_prefetch(p + i, 0, 2);
   }
 
   // acc[j] += block b of kLanes weight rows times x[j · stride], for X rows of x.
