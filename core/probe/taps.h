@@ -75,7 +75,7 @@ int64_t tap_width(Tap tap, const ModelConfig& config, int layer, int64_t keys);
 // Values in one position's row.
 int64_t tap_row_size(Tap tap, const ModelConfig& config, int layer, int64_t keys);
 
-// A request to see something: one tap, some layers, the positions from `begin` on.
+// A request to see something: one tap in some layers, at every position of the step.
 struct TapNeed {
   Tap tap = Tap::resid_post;
   int layer_begin = 0, layer_end = 1;  // [begin, end); ignored for model scope
