@@ -131,32 +131,6 @@ struct ModelLoader {
     return ordered;
   }
 
-  // The weights once more as the fast kernels read them, one after the other as a token meets them, in one piece of
-  // memory. What was read of the file for them need not stay there.
-  void pack_weights() {
-    Weights& weights = model.weights_;
-    std::vector<Linear*> linears;
-    for (LayerWeights& layer : weights.layers) {
-      for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-        if (!linear->weight.empty()) linears.push_back(linear);
-      }
-    }
-    linears.push_back(&weights.head);
-    size_t total = 0;
-    for (const Linear* linear : linears) total += packed_bytes(linear->weight);
-    if (total == 0) return;
-    Buffer packed(total);
-    std::byte* next = packed.data();
-    for (Linear* linear : linears) {
-      if (packed_bytes(linear->weight) == 0) continue;
-      pack_weight(linear->weight, next);
-      linear->packed = next;
-      next += packed_bytes(linear->weight);
-      file().release_pages();
-    }
-    model.owned_.push_back(std::move(packed));
-  }
-
   Result<void> attention_weights(int index, const LayerConfig& layer, LayerWeights& out) {
     const TensorNames& names = architecture.names;
     const int64_t width = model.config_.width;
@@ -248,7 +222,6 @@ struct ModelLoader {
       model.weights_.head = {model.weights_.embedding, {}};
       config.tied_head = true;
     }
-    pack_weights();
     return count_tensors();
   }
 
@@ -286,6 +259,29 @@ std::string display_name(const std::string& path, std::string_view format) {
 }
 
 }  // namespace
+
+// One after the other as a token meets them, in one piece of memory.
+void Model::pack_weights() const {
+  std::call_once(packed_once_, [this] {
+    std::vector<Linear*> linears;
+    for (LayerWeights& layer : weights_.layers) {
+      for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+        if (!linear->weight.empty() && packed_bytes(linear->weight) > 0) linears.push_back(linear);
+      }
+    }
+    if (packed_bytes(weights_.head.weight) > 0) linears.push_back(&weights_.head);
+    size_t total = 0;
+    for (const Linear* linear : linears) total += packed_bytes(linear->weight);
+    packed_ = Buffer(total);
+    std::byte* next = packed_.data();
+    for (Linear* linear : linears) {
+      pack_weight(linear->weight, next);
+      linear->packed = next;
+      next += packed_bytes(linear->weight);
+      file_->release_pages();
+    }
+  });
+}
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadProgress& progress) {
   Result<Gguf> opened = Gguf::load(path);

@@ -281,6 +281,7 @@ Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspac
     workspace.positions.push_back({row.sequence, row.position});
   }
   try {
+    if (precision == Precision::fast) model.pack_weights();
     for (const ForwardRow& row : call.rows) {
       KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
       sequence.reserve(row.position + 1);
