@@ -1,0 +1,357 @@
+// The device, its memory and its launches: the functions of the CUDA runtime that are not about streams.
+#include <cuda_runtime.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "tests/gpu/emulator/emulated_device.h"
+#include "tests/gpu/emulator/machine.h"
+#include "tests/gpu/emulator/sanitizers.h"
+#include "tests/gpu/emulator/streams.h"
+
+namespace glassbox::emulator {
+
+std::vector<Fault> exchange_faults();  // faults.cpp
+
+namespace {
+
+struct State {
+  Schedule schedule;
+  Counters counters;
+  cudaError_t last_error = cudaSuccess;
+  std::map<uintptr_t, size_t> pinned;      // host memory that copies may read and write later
+  std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
+};
+State& state() {
+  static State instance;
+  return instance;
+}
+
+bool is_pinned(const void* p, size_t bytes) {
+  auto found = state().pinned.upper_bound(reinterpret_cast<uintptr_t>(p));
+  if (found == state().pinned.begin()) return false;
+  --found;
+  return reinterpret_cast<uintptr_t>(p) + bytes <= found->first + found->second;
+}
+
+// The allocation that holds all the bytes; a fault if one does not.
+Region* find_whole(const char* function, const void* p, size_t bytes) {
+  Region* region = device_memory().find(p);
+  if (region != nullptr &&
+      static_cast<size_t>(region->begin + region->bytes - static_cast<const std::byte*>(p)) >= bytes) {
+    return region;
+  }
+  note_fault(FaultKind::transfer, std::string(function) + " of " + std::to_string(bytes) + " bytes " +
+                                      (region == nullptr ? "outside of all live allocations of the device"
+                                                         : "runs over the end of " + region->name));
+  return nullptr;
+}
+
+void copy(void* to, const void* from, size_t bytes) {
+  DeviceMemory& memory = device_memory();
+  Region* target = nullptr;
+  if (memory.in_arena(from) && find_whole("a copy from", from, bytes) == nullptr) return;
+  if (memory.in_arena(to) && (target = find_whole("a copy to", to, bytes)) == nullptr) return;
+  std::memmove(to, from, bytes);
+  if (target != nullptr) DeviceMemory::mark_written(*target, to, bytes);
+}
+
+cudaError_t enqueue_copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const bool to_device = device_memory().in_arena(to), from_device = device_memory().in_arena(from);
+  if ((kind == cudaMemcpyHostToDevice && (!to_device || from_device)) ||
+      (kind == cudaMemcpyDeviceToHost && (to_device || !from_device)) ||
+      (kind == cudaMemcpyDeviceToDevice && (!to_device || !from_device))) {
+    return cudaErrorInvalidValue;
+  }
+  if (bytes == 0) return cudaSuccess;
+  if (is_capturing(stream)) return enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
+  // As the documentation has it: memory that is not pinned is read before the call returns, and is written then too.
+  if (!from_device && !is_pinned(from, bytes)) {
+    const auto* begin = static_cast<const std::byte*>(from);
+    const auto kept = std::make_shared<const std::vector<std::byte>>(begin, begin + bytes);
+    return enqueue(stream, {[=] { copy(to, kept->data(), bytes); }, nullptr, 0});
+  }
+  const cudaError_t error = enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
+  if (error == cudaSuccess && !to_device && !is_pinned(to, bytes)) drain(stream_of(stream));
+  return error;
+}
+
+cudaError_t enqueue_set(void* p, int value, size_t bytes, cudaStream_t stream) {
+  if (!device_memory().in_arena(p)) return cudaErrorInvalidValue;
+  return enqueue(stream, {[=] {
+                            Region* region = find_whole("cudaMemset", p, bytes);
+                            if (region == nullptr) return;
+                            std::memset(p, value, bytes);
+                            DeviceMemory::mark_written(*region, p, bytes);
+                          },
+                          nullptr, 0});
+}
+
+cudaError_t wait_for(cudaError_t error, cudaStream_t stream) {
+  if (error == cudaSuccess) drain(stream_of(stream));
+  return finish(error);
+}
+
+bool has_shape(const Launch& launch) {
+  const uint64_t threads = uint64_t{launch.block.x} * launch.block.y * launch.block.z;
+  return threads > 0 && threads <= kMostThreads && launch.block.z <= 64 && launch.grid.x > 0 && launch.grid.y > 0 &&
+         launch.grid.z > 0 && launch.grid.x <= 0x7fffffff && launch.grid.y <= 65535 && launch.grid.z <= 65535;
+}
+
+}  // namespace
+
+std::recursive_mutex& runtime_lock() {
+  static std::recursive_mutex lock;
+  return lock;
+}
+
+cudaError_t finish(cudaError_t error) {
+  if (any_fault()) error = cudaErrorLaunchFailure;  // as on a GPU, nothing works after a kernel failed
+  if (error != cudaSuccess) state().last_error = error;
+  return error;
+}
+
+cudaError_t enqueue_kernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+                           const void* call, size_t call_bytes, void (*invoke)(const void*)) {
+  const std::scoped_lock lock(runtime_lock());
+  catch_sanitizers();
+  const auto* bytes = static_cast<const std::byte*>(call);
+  const Launch launch{
+      kernel, grid, block, shared_bytes, std::make_shared<const std::vector<std::byte>>(bytes, bytes + call_bytes),
+      invoke};
+  if (!has_shape(launch)) return finish(cudaErrorInvalidConfiguration);
+  const auto most = state().most_shared.find(kernel);
+  if (shared_bytes > (most == state().most_shared.end() ? kSharedBytes : static_cast<size_t>(most->second))) {
+    return finish(cudaErrorInvalidValue);
+  }
+  return finish(enqueue(stream, {[=] {
+                                   ++state().counters.launches;
+                                   run_launch(launch);
+                                 },
+                                 nullptr, 0}));
+}
+
+const Schedule& schedule() {
+  return state().schedule;
+}
+
+void set_schedule(const Schedule& schedule) {
+  state().schedule = schedule;
+}
+
+std::string Schedule::name() const {
+  const char* orders[] = {"forwards", "backwards", "priorities "};
+  const char* fills[] = {"zeros", "ones", "noise"};
+  return orders[static_cast<int>(order)] + (order == Order::priorities ? std::to_string(seed) : std::string()) +
+         ", filled with " + fills[static_cast<int>(fill)];
+}
+
+std::vector<Schedule> schedules(int seeds) {
+  std::vector<Schedule> all = {{Order::forwards, Fill::ones, 1}, {Order::backwards, Fill::zeros, 2}};
+  for (int seed = 1; seed <= seeds; ++seed) {
+    all.push_back({Order::priorities, static_cast<Fill>(2 - seed % 3), static_cast<uint32_t>(seed)});
+  }
+  return all;
+}
+
+std::vector<Fault> take_faults() {
+  const std::scoped_lock lock(runtime_lock());
+  if (any_fault()) drop_queues();
+  state().last_error = cudaSuccess;
+  return exchange_faults();
+}
+
+Build build() {
+  return accesses_are_checked()                   ? Build::access
+         : __asan_poison_memory_region != nullptr ? Build::address
+                                                  : Build::plain;
+}
+
+Counters counters() {
+  const std::scoped_lock lock(runtime_lock());
+  Counters now = state().counters;
+  now.allocations = static_cast<int64_t>(device_memory().count());
+  now.allocated_bytes = static_cast<int64_t>(device_memory().used());
+  return now;
+}
+void reset_counters() {
+  state().counters = {};
+}
+void count_graph_launch() {
+  ++state().counters.graph_launches;
+}
+
+Traffic traffic(const void* allocation) {
+  const Region* region = device_memory().find(allocation);
+  return region == nullptr ? Traffic{} : region->traffic;
+}
+void reset_traffic(const void* allocation) {
+  if (Region* region = device_memory().find(allocation); region != nullptr) region->traffic = {};
+}
+
+void set_memory_limit(size_t bytes) {
+  device_memory().set_limit(bytes);
+}
+
+}  // namespace glassbox::emulator
+
+using namespace glassbox::emulator;
+
+extern "C" {
+
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  const std::scoped_lock lock(runtime_lock());
+  *p = nullptr;
+  if (any_capture()) return finish(cudaErrorStreamCaptureUnsupported);
+  if (bytes == 0) return finish(cudaSuccess);
+  const Region* region = device_memory().allocate(bytes);
+  if (region == nullptr) return finish(cudaErrorMemoryAllocation);
+  *p = region->begin;
+  return finish(cudaSuccess);
+}
+
+cudaError_t cudaFree(void* p) {
+  const std::scoped_lock lock(runtime_lock());
+  if (p == nullptr) return finish(cudaSuccess);
+  drain_all();  // cudaFree waits for the device
+  return finish(device_memory().release(p) ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
+  const std::scoped_lock lock(runtime_lock());
+  *p = std::malloc(bytes == 0 ? 1 : bytes);
+  if (*p == nullptr) return finish(cudaErrorMemoryAllocation);
+  state().pinned[reinterpret_cast<uintptr_t>(*p)] = bytes;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  return cudaHostAlloc(p, bytes, cudaHostAllocDefault);
+}
+
+cudaError_t cudaFreeHost(void* p) {
+  const std::scoped_lock lock(runtime_lock());
+  if (p == nullptr) return finish(cudaSuccess);
+  drain_all();
+  if (state().pinned.erase(reinterpret_cast<uintptr_t>(p)) == 0) return finish(cudaErrorInvalidValue);
+  std::free(p);
+  return finish(cudaSuccess);
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const std::scoped_lock lock(runtime_lock());
+  return finish(enqueue_copy(to, from, bytes, kind, stream));
+}
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const std::scoped_lock lock(runtime_lock());
+  return wait_for(enqueue_copy(to, from, bytes, kind, nullptr), nullptr);
+}
+cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
+  const std::scoped_lock lock(runtime_lock());
+  return finish(enqueue_set(p, value, bytes, stream));
+}
+cudaError_t cudaMemset(void* p, int value, size_t bytes) {
+  const std::scoped_lock lock(runtime_lock());
+  return wait_for(enqueue_set(p, value, bytes, nullptr), nullptr);
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  const std::scoped_lock lock(runtime_lock());
+  *total = device_memory().limit();
+  *free = *total - std::min(*total, device_memory().used());
+  return finish(cudaSuccess);
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaSetDevice(int device) {
+  return finish(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return finish(cudaErrorInvalidDevice);
+  *properties = {};
+  std::strcpy(properties->name, "emulated");
+  properties->totalGlobalMem = device_memory().limit();
+  properties->sharedMemPerBlock = kSharedBytes;
+  properties->sharedMemPerBlockOptin = kMostSharedBytes;
+  properties->sharedMemPerMultiprocessor = kMostSharedBytes + 1024;
+  properties->warpSize = static_cast<int>(kWarp);
+  properties->maxThreadsPerBlock = static_cast<int>(kMostThreads);
+  properties->maxThreadsPerMultiProcessor = 2048;
+  properties->multiProcessorCount = 4;
+  properties->regsPerBlock = 65536;
+  properties->major = 8;
+  properties->minor = 0;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (device != 0) return finish(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+      *value = 4;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(kMostSharedBytes);
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = 8;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = 0;
+      break;
+    default:
+      return finish(cudaErrorNotSupported);
+  }
+  return finish(cudaSuccess);
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  return cudaRuntimeGetVersion(version);
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  const std::scoped_lock lock(runtime_lock());
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return finish(cudaErrorNotSupported);
+  if (value < 0 || static_cast<size_t>(value) > kMostSharedBytes) return finish(cudaErrorInvalidValue);
+  state().most_shared[kernel] = value;
+  return finish(cudaSuccess);
+}
+
+cudaError_t cudaPeekAtLastError() {
+  return any_fault() ? cudaErrorLaunchFailure : state().last_error;
+}
+cudaError_t cudaGetLastError() {
+  const std::scoped_lock lock(runtime_lock());
+  const cudaError_t error = cudaPeekAtLastError();
+  state().last_error = cudaSuccess;
+  return error;
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorInvalidValue:
+      return "invalid argument";
+    case cudaErrorInvalidConfiguration:
+      return "invalid configuration argument";
+    case cudaErrorLaunchFailure:
+      return "the kernel failed; see emulator::take_faults()";
+    default:
+      return "an error of the emulated runtime";
+  }
+}
+const char* cudaGetErrorName(cudaError_t error) {
+  return cudaGetErrorString(error);
+}
+
+}  // extern "C"
