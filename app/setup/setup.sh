@@ -5,6 +5,7 @@
 . "$glassbox_root/app/setup/packages.sh"
 . "$glassbox_root/app/setup/download.sh"
 . "$glassbox_root/app/setup/model.sh"
+. "$glassbox_root/app/setup/cuda.sh"
 
 ensure_third_party() { bash "$glassbox_root/app/setup/third_party.sh" > /dev/null || exit "$told"; }
 

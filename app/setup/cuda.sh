@@ -1,0 +1,44 @@
+# CUDA's compiler and headers: the machine's own toolkit, or packages in this user's cache. No GPU and no driver is needed
+# to compile, nor for the emulated tests.
+# shellcheck shell=bash disable=SC1091,SC2034,SC2154
+
+cuda_architectures=(75 80 86 89 90 100 120)
+
+# True where the folder holds a toolkit that knows the newest of our architectures; a release of the toolkit that does
+# also speaks C++20.
+is_cuda_toolkit() {
+  [ -x "$1/bin/nvcc" ] && [ -e "$1/include/cuda_fp16.h" ] &&
+    "$1/bin/nvcc" --list-gpu-code 2> /dev/null | grep -qx "sm_${cuda_architectures[-1]}"
+}
+
+fetch_cuda() { # FOLDER
+  local folder=$1 work
+  [ -e "$folder/complete" ] && return 0 # another run was faster
+  ensure_python
+  say "getting CUDA's compiler and headers for the tests (100 MiB; 270 MiB on disk)"
+  work=$(new_folder "$glassbox_cache/cuda")
+  "$glassbox_python" -m pip install --disable-pip-version-check --no-input --quiet --no-deps --only-binary :all: \
+    --require-hashes -r "$glassbox_root/app/setup/requirements-cuda.txt" --target "$work/packages" >&2 ||
+    network_help "CUDA's compiler and headers could not be downloaded."
+  is_cuda_toolkit "$work/packages/nvidia/cu13" || fail "the downloaded packages do not hold CUDA's compiler and headers."
+  mv "$work/packages/nvidia/cu13" "$work/toolkit"
+  touch "$work/toolkit/complete"
+  rm -rf "$folder"
+  mv "$work/toolkit" "$folder"
+  rm -rf "$work"
+}
+
+# Exports CUDA_HOME, or leaves it empty where there is neither a toolkit nor a package for this machine.
+ensure_cuda() {
+  local folder program
+  program=$(command -v nvcc || true)
+  [ -n "$program" ] && program=$(readlink -f "$program")
+  for folder in "${CUDA_HOME:-}" "${CUDA_PATH:-}" "${program%/bin/nvcc}" /usr/local/cuda; do
+    [ -n "$folder" ] && is_cuda_toolkit "$folder" && export CUDA_HOME="$folder" && return 0
+  done
+  export CUDA_HOME=
+  [ "$(uname -m)" = x86_64 ] || return 0
+  folder=$glassbox_cache/cuda/$(sha256sum < "$glassbox_root/app/setup/requirements-cuda.txt" | cut -c 1-16)
+  [ -e "$folder/complete" ] || with_lock cuda fetch_cuda "$folder"
+  export CUDA_HOME=$folder
+}
