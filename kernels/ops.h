@@ -21,7 +21,8 @@ enum class Precision : uint8_t { exact, fast };
 struct Linear {
   Tensor weight;  // [N, K] any dtype
   Tensor bias;    // [N] f32, may be empty
-  // The weight once more as packed_weight.h lays it out, for the CPU's fast precision; without it every call packs anew.
+  // The weight once more as packed_weight.h lays it out, for the CPU's fast precision; without it every call packs
+  // anew.
   const std::byte* packed = nullptr;
 };
 
@@ -36,10 +37,12 @@ inline constexpr size_t kMostProjections = 3;  // q, k and v
 // of the chunks are merged in order, so a row's result depends on its own length and on nothing else.
 inline constexpr int kKvBlock = 64;
 
-// One sequence's keys and values in one layer. Block b holds positions [b·kKvBlock, (b+1)·kKvBlock) as [G, kKvBlock, D].
+// One sequence's keys and values in one layer. Block b holds positions [b·kKvBlock, (b+1)·kKvBlock). Keys lie with the
+// positions side by side, so that a register holds the same dimension of several keys and their scores need no sum
+// across lanes.
 struct KvSpan {
-  std::byte* const* keys = nullptr;    // [blocks] pointers
-  std::byte* const* values = nullptr;  // [blocks] pointers
+  std::byte* const* keys = nullptr;    // [blocks] pointers to [G, D, kKvBlock]
+  std::byte* const* values = nullptr;  // [blocks] pointers to [G, kKvBlock, D]
   DType dtype = DType::f32;            // f32 or f16
 };
 
@@ -58,12 +61,12 @@ struct KeyRow {
 };
 
 struct AttentionArgs {
-  std::span<const RowPosition> rows;    // [R]
-  std::span<const KvSpan> sequences;    // the keys of these rows are already stored
+  std::span<const RowPosition> rows;          // [R]
+  std::span<const KvSpan> sequences;          // the keys of these rows are already stored
   int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D; H is a multiple of G
-  float scale = 1.0f;                   // usually 1/√D
-  float soft_cap = 0.0f;                // > 0: s ← c·tanh(s/c)
-  int32_t window = 0;                   // > 0: a row sees only the last `window` keys
+  float scale = 1.0f;                         // usually 1/√D
+  float soft_cap = 0.0f;                      // > 0: s ← c·tanh(s/c)
+  int32_t window = 0;                         // > 0: a row sees only the last `window` keys
 };
 
 class Ops {
@@ -78,7 +81,8 @@ class Ops {
   // out = x / sqrt(mean(x²) + ε) ⊙ weight (Zhang & Sennrich 2019). x, out [rows, n]; weight [n].
   virtual void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) = 0;
 
-  // out = (x − mean(x)) / sqrt(var(x) + ε) ⊙ weight + bias (Ba et al. 2016). x, out [rows, n]; weight, bias [n]; bias may be null.
+  // out = (x − mean(x)) / sqrt(var(x) + ε) ⊙ weight + bias (Ba et al. 2016). x, out [rows, n]; weight, bias [n]; bias
+  // may be null.
   virtual void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
                          float* out) = 0;
 
@@ -92,7 +96,8 @@ class Ops {
   }
 
   // Rotates pairs (i, i + D/2) of each head by position · frequency[i] (Su et al. 2021, in Hugging Face's order).
-  // x, out [R, heads, D] (may be the same); frequency [D/2], in radians a position; attention_factor scales cos and sin.
+  // x, out [R, heads, D] (may be the same); frequency [D/2], in radians a position; attention_factor scales cos and
+  // sin.
   virtual void rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
                     float attention_factor, float* out) = 0;
 
@@ -109,7 +114,8 @@ class Ops {
   virtual void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) = 0;
   // pattern[r,h,j] = exp(s_j − max) / Σ exp(s − max) over the keys that the window leaves. A score of −∞ has weight 0;
   // a row whose scores are all −∞ has pattern 0.
-  virtual void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores, std::span<const KeyRow> pattern) = 0;
+  virtual void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
+                                 std::span<const KeyRow> pattern) = 0;
   // z = pattern · v
   virtual void attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) = 0;
 
@@ -125,9 +131,9 @@ class Ops {
 std::unique_ptr<Ops> make_reference_ops();
 
 struct CpuOptions {
-  int threads = 0;         // 0: one per physical core
-  std::string isa;         // "", "portable", "avx2" or "avx512"; "" takes the best that the machine has.
-                           // The environment's GLASSBOX_CPU overrides it.
+  int threads = 0;           // 0: one per physical core
+  std::string isa;           // "", "portable", "avx2" or "avx512"; "" takes the best that the machine has.
+                             // The environment's GLASSBOX_CPU overrides it.
   bool pin_threads = false;  // pinned and spinning on the command line; not beside a window
 };
 // Null when the instruction set asked for is unknown or not on this machine.

@@ -57,6 +57,7 @@ Result<std::shared_ptr<Ops>> make_ops(const Options& options) {
   }
   CpuOptions cpu;
   cpu.threads = options.threads;
+  cpu.pin_threads = true;  // nothing is drawn meanwhile
   std::shared_ptr<Ops> ops = make_cpu_ops(cpu);
   if (!ops) {
     return Error{ErrorKind::usage, "This machine does not have the instruction set asked for.", "$GLASSBOX_CPU",

@@ -4,6 +4,11 @@
 #include <cstring>
 
 namespace glassbox {
+namespace {
+
+constexpr size_t kSlabBytes = size_t{16} << 20;  // untouched parts take no memory
+
+}  // namespace
 
 KvPool::KvPool(const ModelConfig& config, Precision precision)
     : shelf_(std::make_shared<Shelf>()), dtype_(precision == Precision::exact ? DType::f32 : DType::f16) {
@@ -14,28 +19,28 @@ KvPool::KvPool(const ModelConfig& config, Precision precision)
                      value_bytes);
     block_bytes_ += 2 * sizes_.back();
   }
+  slab_blocks_ = std::max<size_t>(1, kSlabBytes / block_bytes_);
 }
 
 KvPool::Block KvPool::take() {
-  Buffer buffer;
+  std::byte* block = nullptr;
   {
     std::lock_guard lock(shelf_->mutex);
-    if (!shelf_->free.empty()) {
-      buffer = std::move(shelf_->free.back());
-      shelf_->free.pop_back();
+    if (shelf_->free.empty()) {
+      Buffer slab(slab_blocks_ * block_bytes_);
+      shelf_->free.reserve((shelf_->slabs.size() + 1) * slab_blocks_);  // so that giving back never throws
+      for (size_t i = slab_blocks_; i > 0; --i) shelf_->free.push_back(slab.data() + (i - 1) * block_bytes_);
+      shelf_->slabs.push_back(std::move(slab));
     }
-  }
-  if (buffer.bytes() == 0) buffer = Buffer(block_bytes_);
-  {
-    std::lock_guard lock(shelf_->mutex);
+    block = shelf_->free.back();
+    shelf_->free.pop_back();
     shelf_->live += block_bytes_;
   }
-  std::byte* data = buffer.data();
-  auto keeper = std::make_shared<Buffer>(std::move(buffer));
-  return {data, [keeper, shelf = shelf_](std::byte*) {
+  // If the keeper's memory runs out, shared_ptr gives the block back before it throws.
+  return {block, [bytes = block_bytes_, shelf = shelf_](std::byte* data) {
             std::lock_guard lock(shelf->mutex);
-            shelf->live -= keeper->bytes();
-            shelf->free.push_back(std::move(*keeper));
+            shelf->live -= bytes;
+            shelf->free.push_back(data);
           }};
 }
 

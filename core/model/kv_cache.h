@@ -12,8 +12,10 @@
 
 namespace glassbox {
 
-// Hands out blocks for one model and one precision, and keeps freed ones for reuse. Thread safe.
-// A block holds kKvBlock positions of all layers: for each layer K [G, kKvBlock, D], then V [G, kKvBlock, D].
+// Hands out blocks for one model and one precision, and keeps freed ones for reuse. Thread safe. Blocks are cut from
+// slabs that are large enough for the system's large pages: attention jumps from block to block, and with small pages
+// each jump costs a walk through the page tables.
+// A block holds kKvBlock positions of all layers: for each layer K [G, D, kKvBlock], then V [G, kKvBlock, D].
 class KvPool {
  public:
   KvPool(const ModelConfig& config, Precision precision);
@@ -31,12 +33,14 @@ class KvPool {
  private:
   struct Shelf {  // outlives the pool while blocks are out
     std::mutex mutex;
-    std::vector<Buffer> free;
+    std::vector<Buffer> slabs;
+    std::vector<std::byte*> free;
     size_t live = 0;
   };
   std::shared_ptr<Shelf> shelf_;
   DType dtype_;
   size_t block_bytes_ = 0;
+  size_t slab_blocks_ = 1;
   std::vector<size_t> offsets_;  // [L]
   std::vector<size_t> sizes_;    // [L] bytes of K (and of V)
 };

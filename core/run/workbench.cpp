@@ -158,7 +158,7 @@ bool Workbench::take_model() {
   }
   std::shared_ptr<const Model> model = result->take();
   if (!impl_->ops) {
-    impl_->ops = make_cpu_ops({impl_->options.threads, "", impl_->options.pin_threads});
+    impl_->ops = make_cpu_ops({impl_->options.threads, "", false});
     if (!impl_->ops) {
       load_error_ =
           Error{ErrorKind::usage, "The instruction set that GLASSBOX_CPU asks for is not there.", "GLASSBOX_CPU",
@@ -416,8 +416,14 @@ bool Workbench::take_step() {
 void Workbench::wish_analyses() {
   Impl& impl = *impl_;
   const Run& run = document_.run();
-  AnalysisWish wish{model_,   impl.model_key,  all_needs(), document_.sampler, run.seed, run.draw_branch(),
-                    document_.selection.vector_layer, document_.selection.position};
+  AnalysisWish wish{model_,
+                    impl.model_key,
+                    all_needs(),
+                    document_.sampler,
+                    run.seed,
+                    run.draw_branch(),
+                    document_.selection.vector_layer,
+                    document_.selection.position};
   // The badges' induction scores come from a step of their own.
   if (wish.needs.heads && !impl.induction_asked) {
     impl.induction_asked = true;

@@ -19,7 +19,6 @@ inline constexpr int kNeighbourCount = 32;  // of each measure
 struct WorkbenchOptions {
   int threads = 0;
   Precision precision = Precision::fast;
-  bool pin_threads = false;
   std::function<void()> wake = [] {};  // from any thread: something new is there, call pump()
 };
 
@@ -118,7 +117,7 @@ class Workbench {
   Needs needs_;
   View view_;
   std::optional<Error> error_, load_error_;
-  int pending_tokens_ = 0;          // to generate; −1: without end
+  int pending_tokens_ = 0;  // to generate; −1: without end
   uint64_t revision_ = 1;
   bool analyses_complete_ = false;  // of view_, under the document as it is
 };

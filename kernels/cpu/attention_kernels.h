@@ -18,23 +18,14 @@ struct AttentionKernels {
   using F = typename S::F;
   // As in ops.h, which this file does not include: it brings inline functions of the standard library.
   static constexpr int kChunk = 64;
-  static constexpr int kQueries = S::kTileRows;  // queries that use a loaded key or value together
+  static constexpr int kQueries = S::kAttentionQueries;      // queries that use a loaded key or value together
+  static constexpr int kRegisters = S::kAttentionRegisters;  // of keys or values, for each of these queries
 
   static void scores(const AttentionTile& t) {
     if (t.dtype == DType::f16) {
       all_scores<uint16_t>(t);
     } else {
       all_scores<float>(t);
-    }
-    const F scale = S::set1(t.scale), cap = S::set1(t.soft_cap);
-    for (int i = 0; i < t.queries; ++i) {
-      float* s = t.weights[i];  // whole registers: the row has room, and nobody reads past its length
-      const int64_t end = t.end_block * kChunk < t.lengths[i] ? t.end_block * kChunk : t.lengths[i];
-      for (int64_t j = t.first_block * kChunk; j < end; j += S::kLanes) {
-        F score = S::mul(S::load(s + j), scale);
-        if (t.soft_cap > 0.0f) score = S::mul(cap, VectorMath<S>::tanh(S::div(score, cap)));
-        S::store(s + j, score);
-      }
     }
   }
 
@@ -63,11 +54,11 @@ struct AttentionKernels {
       }
       total += S::sum(sum);
     }
-    const F divisor = S::set1(total);
+    const F share = S::set1(1.0f / total);
     int64_t j = low - low % kChunk;
-    for (; j + S::kLanes <= length; j += S::kLanes) S::store(pattern + j, S::div(S::load(pattern + j), divisor));
+    for (; j + S::kLanes <= length; j += S::kLanes) S::store(pattern + j, S::mul(S::load(pattern + j), share));
     const int rest = static_cast<int>(length - j);
-    if (rest > 0) S::store_partial(pattern + j, rest, S::div(S::load_partial(pattern + j, rest), divisor));
+    if (rest > 0) S::store_partial(pattern + j, rest, S::mul(S::load_partial(pattern + j, rest), share));
   }
 
   static void mix(const AttentionTile& t) {
@@ -100,32 +91,28 @@ struct AttentionKernels {
   static void tile_queries(int queries, Visit visit) {
     int i = 0;
     for (; i + kQueries <= queries; i += kQueries) visit.template operator()<kQueries>(i);
-    const int rest = queries - i;
-    if constexpr (kQueries > 3) {
-      if (rest == 3) visit.template operator()<3>(i);
+    last_queries<kQueries - 1>(i, queries - i, visit);
+  }
+  template <int Q, class Visit>
+  static void last_queries(int i, int rest, Visit visit) {
+    if constexpr (Q > 0) {
+      if (rest == Q) return visit.template operator()<Q>(i);
+      last_queries<Q - 1>(i, rest, visit);
     }
-    if constexpr (kQueries > 2) {
-      if (rest == 2) visit.template operator()<2>(i);
-    }
-    if (rest == 1) visit.template operator()<1>(i);
   }
 
-  // The same part of the next block is fetched into the second-level cache meanwhile: it lies elsewhere, and the
-  // processor, which looks for what follows in memory, would begin anew with every block.
-  template <class T>
+  // What comes next is fetched into the second-level cache meanwhile: it lies elsewhere, and the processor, which looks
+  // for what follows in memory, would begin anew with every block.
   struct Ahead {
-    const T* next = nullptr;  // null: nothing to fetch
-    void fetch(int j, int count, int head_dim) const {
+    const char* next = nullptr;  // null: nothing to fetch
+    void fetch(int64_t place, int64_t bytes) const {
       if (next == nullptr) return;
-      const auto* p = reinterpret_cast<const char*>(next + static_cast<int64_t>(j) * head_dim);
-      const int64_t bytes = static_cast<int64_t>(count) * head_dim * static_cast<int64_t>(sizeof(T));
-      for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+      for (int64_t i = place; i < place + bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
     }
   };
-  template <class T>
-  static Ahead<T> ahead_of(const AttentionTile& t, int64_t block) {
-    if (block + 1 >= t.end_block) return {};
-    return {reinterpret_cast<const T*>(t.blocks[block + 1] + t.head_offset)};
+  static Ahead ahead_of(const AttentionTile& t, int64_t block) {
+    const std::byte* next = block + 1 < t.end_block ? t.blocks[block + 1] + t.head_offset : t.ahead;
+    return {reinterpret_cast<const char*>(next)};
   }
 
   template <class T>
@@ -134,78 +121,73 @@ struct AttentionKernels {
       const T* keys = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         const int64_t end = t.lengths[first + Q - 1] - block * kChunk;
-        const Ahead<T> ahead = first == 0 ? ahead_of<T>(t, block) : Ahead<T>{};
-        if (end > 0) block_scores<Q>(t, keys, first, static_cast<int>(end < kChunk ? end : kChunk), block * kChunk, ahead);
+        const Ahead ahead = first == 0 ? ahead_of(t, block) : Ahead{};
+        constexpr int kStep = kRegisters * S::kLanes;
+        for (int j = 0; j < kChunk && j < end; j += kStep) {
+          block_scores<Q>(t, keys + j, first, block * kChunk + j, j == 0 ? ahead : Ahead{});
+        }
       });
     }
   }
 
-  // Q queries times the first `count` keys of a block, four at a time; past `count` the last key stands in.
+  // Q queries times kRegisters · kLanes keys, which lie side by side: a lane is a key, and no sum goes across lanes.
+  // Past the last key there may be anything; nobody reads those scores.
   template <int Q, class T>
-  static void block_scores(const AttentionTile& t, const T* keys, int first, int count, int64_t place, Ahead<T> ahead) {
+  static void block_scores(const AttentionTile& t, const T* keys, int first, int64_t place, Ahead ahead) {
     const float* query[Q];
-    float* out[Q];
+    F acc[Q][kRegisters];
+#pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) {
       query[q] = t.query[first + q];
-      out[q] = t.weights[first + q] + place;
+#pragma GCC unroll 8
+      for (int v = 0; v < kRegisters; ++v) acc[q][v] = S::zero();
     }
-    const int whole = t.head_dim - t.head_dim % S::kLanes, rest = t.head_dim - whole;
-    for (int j = 0; j < count; j += 4) {
-      ahead.fetch(j, 4, t.head_dim);
-      const T* key[4];
-      for (int i = 0; i < 4; ++i) key[i] = keys + static_cast<int64_t>(j + i < count ? j + i : count - 1) * t.head_dim;
-      F acc[Q][4];
+    for (int d = 0; d < t.head_dim; ++d) {
+      ahead.fetch(int64_t{d} * kChunk * static_cast<int64_t>(sizeof(T)), kChunk * static_cast<int64_t>(sizeof(T)));
+      F key[kRegisters];
+#pragma GCC unroll 8
+      for (int v = 0; v < kRegisters; ++v) key[v] = load(keys + int64_t{d} * kChunk + v * S::kLanes);
 #pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) acc[q][i] = S::zero();
-      }
-      for (int d = 0; d < whole; d += S::kLanes) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          const F k = load(key[i] + d);
+        const F value = S::set1(query[q][d]);
 #pragma GCC unroll 8
-          for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load(query[q] + d), k, acc[q][i]);
-        }
+        for (int v = 0; v < kRegisters; ++v) acc[q][v] = S::fma(value, key[v], acc[q][v]);
       }
-      if (rest > 0) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          const F k = load_partial(key[i] + whole, rest);
+    }
+    const F scale = S::set1(t.scale), cap = S::set1(t.soft_cap);
 #pragma GCC unroll 8
-          for (int q = 0; q < Q; ++q) acc[q][i] = S::fma(S::load_partial(query[q] + whole, rest), k, acc[q][i]);
-        }
-      }
-      if constexpr (Q == 4) {
-        float* const four[4] = {out[0] + j, out[1] + j, out[2] + j, out[3] + j};
-        S::sum16(acc, four);
-      } else {
-#pragma GCC unroll 4
-        for (int q = 0; q < Q; ++q) S::sum4(acc[q], out[q] + j);
+    for (int q = 0; q < Q; ++q) {
+      float* out = t.weights[first + q] + place;  // a row has room for whole blocks
+#pragma GCC unroll 8
+      for (int v = 0; v < kRegisters; ++v) {
+        F score = S::mul(acc[q][v], scale);
+        if (t.soft_cap > 0.0f) score = S::mul(cap, VectorMath<S>::tanh(S::div(score, cap)));
+        S::store(out + v * S::kLanes, score);
       }
     }
   }
 
   template <class T>
   static void whole_mix(const AttentionTile& t) {
+    const int64_t row_bytes = t.head_dim * static_cast<int64_t>(sizeof(T));
     for (int64_t block = t.first_block; block < t.end_block; ++block) {
       const T* values = reinterpret_cast<const T*>(t.blocks[block] + t.head_offset);
       tile_queries(t.queries, [&]<int Q>(int first) {
         if (t.lengths[first + Q - 1] <= block * kChunk) return;
-        const Ahead<T> ahead = first == 0 ? ahead_of<T>(t, block) : Ahead<T>{};
-        constexpr int kSlab = S::kTileSlab * S::kLanes;
+        const Ahead ahead = first == 0 ? ahead_of(t, block) : Ahead{};
+        constexpr int kSlab = kRegisters * S::kLanes;
         int d = 0;
         for (; d + kSlab <= t.head_dim; d += kSlab) {
-          mix_slab<Q, S::kTileSlab>(t, first, block, d, d == 0 ? ahead : Ahead<T>{}, [=](int j, int v) {
+          mix_slab<Q, kRegisters>(t, first, block, d, d == 0 ? ahead : Ahead{}, row_bytes, [=](int j, int v) {
             return load(values + static_cast<int64_t>(j) * t.head_dim + d + v * S::kLanes);
           });
         }
         for (; d + S::kLanes <= t.head_dim; d += S::kLanes) {
-          mix_slab<Q, 1>(t, first, block, d, Ahead<T>{},
+          mix_slab<Q, 1>(t, first, block, d, Ahead{}, row_bytes,
                          [=](int j, int) { return load(values + static_cast<int64_t>(j) * t.head_dim + d); });
         }
         if (d == t.head_dim) return;
-        mix_slab<Q, 1>(t, first, block, d, Ahead<T>{}, [=](int j, int) {
+        mix_slab<Q, 1>(t, first, block, d, Ahead{}, row_bytes, [=](int j, int) {
           return load_partial(values + static_cast<int64_t>(j) * t.head_dim + d, t.head_dim - d);
         });
       });
@@ -214,8 +196,9 @@ struct AttentionKernels {
 
   // out[d …] += Σ_j weight_j · value_j[d …] over the keys of one block, for Q queries and V registers of the values;
   // value(j, v) is register v of key j.
-  template <int Q, int V, class T, class Value>
-  static void mix_slab(const AttentionTile& t, int first, int64_t block, int d, Ahead<T> ahead, const Value& value) {
+  template <int Q, int V, class Value>
+  static void mix_slab(const AttentionTile& t, int first, int64_t block, int d, Ahead ahead, int64_t row_bytes,
+                       const Value& value) {
     const float* weight[Q];
     int count[Q];  // keys of this block that each query sees
     F acc[Q][V];
@@ -228,7 +211,7 @@ struct AttentionKernels {
     }
     int j = 0;
     for (; j < count[0]; ++j) {
-      ahead.fetch(j, 1, t.head_dim);
+      ahead.fetch(j * row_bytes, row_bytes);
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) {
         const F x = value(j, v);

@@ -11,11 +11,12 @@ namespace {
 
 static_assert(kKvBlock == 64, "the kernels' chunk");
 
-constexpr size_t kTileRows = 4;      // neighbouring rows that read the same keys together
-// Fewer groups for each thread than this leave some threads without work at the end; then blocks of keys are shared out.
+constexpr size_t kTileRows = 4;  // neighbouring rows that read the same keys together
+// Fewer groups for each thread than this leave some threads without work at the end; then blocks of keys are shared
+// out.
 constexpr int64_t kGroupsPerThread = 4;
 constexpr int64_t kSplitKeys = 256;  // below, three more phases cost more than they bring
-constexpr size_t kSplitBlocks = 8;   // in one part
+constexpr int64_t kSplitBlocks = 8;  // in one part
 // Scores of fewer keys than this are done before another thread is awake.
 constexpr int64_t kParallelKeys = 64;
 
@@ -103,7 +104,7 @@ void CpuOps::attend(const AttentionCall& call) {
   if (pool_.threads() > 1 && groups < pool_.threads() * kGroupsPerThread && longest >= kSplitKeys) {
     groups_.resize(static_cast<size_t>(groups));
     for (int64_t i = 0; i < groups; ++i) describe(i, groups_[static_cast<size_t>(i)]);
-    return attend_split(call, row_floats);
+    return attend_split(call, row_floats, kv_heads * parts);
   }
   reserve_scratch(kTileQueries * row_floats * sizeof(float));  // a row of scores a query
   const auto whole_group = [&](int worker, int64_t index) {
@@ -123,72 +124,78 @@ void CpuOps::attend(const AttentionCall& call) {
 
 // Few groups with many keys, a step of decoding: the blocks of keys are shared out too. The sums over the values of
 // each block are kept and added up in the blocks' order, as the kernels do it for a whole group: the bits are the same.
-void CpuOps::attend_split(const AttentionCall& call, size_t row_floats) {
+// `together`: as many groups, one after the other, read the same blocks, which hold their heads side by side.
+void CpuOps::attend_split(const AttentionCall& call, size_t row_floats, size_t together) {
   const size_t dim = static_cast<size_t>(call.args.head_dim);
-  size_t queries = 0, most_blocks = 0, most_queries = 0;
+  size_t queries = 0;
+  int64_t most_blocks = 0;
   for (const AttentionGroup& group : groups_) {
     queries += group.queries();
-    most_queries = std::max(most_queries, group.queries());
-    most_blocks = std::max(most_blocks, static_cast<size_t>(whole_blocks(group.longest) / kKvBlock));
+    most_blocks = std::max(most_blocks, group.tile.end_block);
   }
-  const size_t sum_floats = most_blocks * dim;  // of a query
+  const size_t sum_floats = static_cast<size_t>(most_blocks) * dim;  // of a query
   const size_t bytes = queries * (row_floats + sum_floats) * sizeof(float);
   if (split_.bytes() < bytes) split_ = Buffer(bytes);
-  float *next = split_.f32(), *sums = next + queries * row_floats;
+  float *next = split_.f32(), *const sums = next + queries * row_floats;
+  size_t first_query = 0;
   for (AttentionGroup& group : groups_) {
     place_weights(next, row_floats, group);
     next += group.queries() * row_floats;
+    group.first_query = first_query;
+    first_query += group.queries();
   }
 
-  const size_t parts = (most_blocks + kSplitBlocks - 1) / kSplitBlocks;
-  const auto for_blocks = [&](const auto& body) {  // body(group, its first query of all, first block, end)
-    pool_.parallel_for(static_cast<int64_t>(groups_.size() * parts), [&](int, int64_t index) {
-      const size_t g = static_cast<size_t>(index) / parts, part = static_cast<size_t>(index) % parts;
-      size_t first_query = 0;
-      for (size_t i = 0; i < g; ++i) first_query += groups_[i].queries();
-      const int64_t first = static_cast<int64_t>(part * kSplitBlocks);
-      const int64_t end = std::min(first + int64_t{kSplitBlocks}, whole_blocks(groups_[g].longest) / kKvBlock);
-      body(groups_[g], first_query, first, end);
-    });
-  };
-  const auto for_queries = [&](const auto& body) {  // body(group, its query, that query of all)
-    pool_.parallel_for(static_cast<int64_t>(queries), [&](int, int64_t index) {
-      size_t g = 0, i = static_cast<size_t>(index);
-      for (; i >= groups_[g].queries(); ++g) i -= groups_[g].queries();
-      body(groups_[g], i, static_cast<size_t>(index));
-    });
-  };
-
-  if (call.q != nullptr) {
-    for_blocks([&](AttentionGroup& group, size_t, int64_t first, int64_t end) {
-      AttentionTile tile = keys_of(call, group);
-      tile.first_block = std::max(tile.first_block, first);
-      tile.end_block = end;
-      if (tile.first_block < end) kernels_.scores(tile);
-    });
-  }
-  for_queries([&](AttentionGroup& group, size_t i, size_t) { weigh(call, group, i); });
-  if (call.z == nullptr) return;
-  for_blocks([&](AttentionGroup& group, size_t first_query, int64_t first, int64_t end) {
-    AttentionTile tile = values_of(call, group);
-    std::array<float*, kTileQueries> out;
-    tile.out = out.data();
-    for (int64_t block = std::max(tile.first_block, first); block < end; ++block) {
-      for (size_t i = 0; i < group.queries(); ++i) {
-        out[i] = sums + (first_query + i) * sum_floats + static_cast<size_t>(block) * dim;
+  const int64_t parts = (most_blocks + kSplitBlocks - 1) / kSplitBlocks;
+  const auto runs = static_cast<int64_t>(groups_.size() / together);
+  // work(group, tile) for each block and group; tile_of(call, group) says what the group reads of all blocks.
+  const auto for_blocks = [&](const auto& tile_of, const auto& work) {
+    pool_.parallel_for(runs * parts, [&](int, int64_t index) {
+      const auto first_group = groups_.begin() + static_cast<ptrdiff_t>(index / parts * static_cast<int64_t>(together));
+      const int64_t first = index % parts * kSplitBlocks;
+      for (int64_t block = first; block < first + kSplitBlocks; ++block) {
+        for (size_t i = 0; i < together; ++i) {
+          AttentionGroup& group = first_group[static_cast<ptrdiff_t>(i)];
+          AttentionTile tile = tile_of(call, group);
+          if (block < tile.first_block || block >= tile.end_block) continue;
+          const bool last_here = i + 1 == together;
+          if (!last_here || block + 1 < tile.end_block) {
+            const AttentionGroup& after = first_group[last_here ? 0 : static_cast<ptrdiff_t>(i + 1)];
+            tile.ahead = tile.blocks[last_here ? block + 1 : block] + after.tile.head_offset;
+          }
+          tile.first_block = block;
+          tile.end_block = block + 1;
+          work(group, tile);
+        }
       }
-      AttentionTile one = tile;
-      one.first_block = block;
-      one.end_block = block + 1;
-      kernels_.mix(one);
-    }
+    });
+  };
+  const auto for_queries = [&](const auto& work) {  // work(group, its query)
+    pool_.parallel_for(static_cast<int64_t>(queries), [&](int, int64_t index) {
+      const auto query = static_cast<size_t>(index);
+      size_t g = groups_.size() - 1;
+      while (groups_[g].first_query > query) --g;
+      work(groups_[g], query - groups_[g].first_query);
+    });
+  };
+
+  if (call.q != nullptr)
+    for_blocks(keys_of, [&](AttentionGroup&, const AttentionTile& tile) { kernels_.scores(tile); });
+  for_queries([&](AttentionGroup& group, size_t i) { weigh(call, group, i); });
+  if (call.z == nullptr) return;
+  const auto sum_of = [&](const AttentionGroup& group, size_t i, int64_t block) {
+    return sums + (group.first_query + i) * sum_floats + static_cast<size_t>(block) * dim;
+  };
+  for_blocks(values_of, [&](AttentionGroup& group, AttentionTile& tile) {
+    std::array<float*, kTileQueries> out;
+    for (size_t i = 0; i < group.queries(); ++i) out[i] = sum_of(group, i, tile.first_block);
+    tile.out = out.data();
+    kernels_.mix(tile);
   });
-  for_queries([&](AttentionGroup& group, size_t i, size_t query) {
+  for_queries([&](AttentionGroup& group, size_t i) {
     std::memset(group.out[i], 0, dim * sizeof(float));
     const int64_t end = whole_blocks(group.lengths[i]) / kKvBlock;
     for (int64_t block = values_of(call, group).first_block; block < end; ++block) {
-      const float* sum = sums + query * sum_floats + static_cast<size_t>(block) * dim;
-      kernels_.add(group.out[i], sum, call.args.head_dim, group.out[i]);
+      kernels_.add(group.out[i], sum_of(group, i, block), call.args.head_dim, group.out[i]);
     }
   });
 }
@@ -199,8 +206,7 @@ void CpuOps::describe_group(const AttentionCall& call, size_t kv_head, Attention
   const KvSpan& cache = args.sequences[static_cast<size_t>(args.rows[group.first_row].sequence)];
   AttentionTile& tile = group.tile;
   tile = {};
-  tile.head_offset =
-      static_cast<int64_t>(kv_head) * kKvBlock * args.head_dim * dtype_info(cache.dtype).block_bytes;
+  tile.head_offset = static_cast<int64_t>(kv_head) * kKvBlock * args.head_dim * dtype_info(cache.dtype).block_bytes;
   tile.dtype = cache.dtype;
   tile.head_dim = args.head_dim;
   tile.queries = static_cast<int>(group.queries());
@@ -275,21 +281,37 @@ void CpuOps::kv_store(const AttentionArgs& args, const float* k, const float* v)
   for_rows(static_cast<int64_t>(args.rows.size()), columns, [&](int64_t r) {
     const RowPosition& row = args.rows[static_cast<size_t>(r)];
     const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    const int64_t value_bytes = dtype_info(cache.dtype).block_bytes;
-    const auto store = [&](const float* from, std::byte* to) {
-      if (cache.dtype == DType::f16) {
-        kernels_.to_f16(from, args.head_dim, reinterpret_cast<uint16_t*>(to));
-      } else {
-        std::memcpy(to, from, static_cast<size_t>(args.head_dim) * sizeof(float));
-      }
-    };
-    for (int64_t g = 0; g < args.kv_heads; ++g) {
-      const int64_t place = (g * kKvBlock + row.position % kKvBlock) * args.head_dim * value_bytes;
-      const int64_t from = r * columns + g * args.head_dim;
-      store(k + from, cache.keys[row.position / kKvBlock] + place);
-      store(v + from, cache.values[row.position / kKvBlock] + place);
+    std::byte *const keys = cache.keys[row.position / kKvBlock], *const values = cache.values[row.position / kKvBlock];
+    if (cache.dtype == DType::f16) {
+      store_row(args, row.position % kKvBlock, k + r * columns, v + r * columns, reinterpret_cast<uint16_t*>(keys),
+                reinterpret_cast<uint16_t*>(values));
+    } else {
+      store_row(args, row.position % kKvBlock, k + r * columns, v + r * columns, reinterpret_cast<float*>(keys),
+                reinterpret_cast<float*>(values));
     }
   });
+}
+
+// One position's keys and values [G, D] at `place` of a block.
+template <class T>
+void CpuOps::store_row(const AttentionArgs& args, int place, const float* k, const float* v, T* keys, T* values) const {
+  const auto convert = [&](const float* from, int n, T* to) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+    } else {
+      kernels_.to_f16(from, n, to);
+    }
+  };
+  std::array<T, 64> part;
+  for (int g = 0; g < args.kv_heads; ++g) {
+    const int64_t head = int64_t{g} * kKvBlock * args.head_dim;
+    convert(v + g * args.head_dim, args.head_dim, values + head + int64_t{place} * args.head_dim);
+    for (int first = 0; first < args.head_dim; first += 64) {
+      const int n = std::min(64, args.head_dim - first);
+      convert(k + g * args.head_dim + first, n, part.data());
+      for (int d = 0; d < n; ++d) keys[head + int64_t{first + d} * kKvBlock + place] = part[static_cast<size_t>(d)];
+    }
+  }
 }
 
 }  // namespace glassbox::cpu

@@ -43,7 +43,7 @@ class CpuOps : public Ops {
   static constexpr int64_t kParallelElements = 32768;
   static constexpr int64_t kPartElements = 8192;
 
-  struct AttentionCall;  // what one of the four attention functions reads and writes
+  struct AttentionCall;                       // what one of the four attention functions reads and writes
   static constexpr size_t kTileQueries = 32;  // most queries of one kernel call
   // Queries that share a key/value head, with the arrays that the kernels' description of them points into.
   struct AttentionGroup {
@@ -53,7 +53,8 @@ class CpuOps : public Ops {
     std::array<const float*, kTileQueries> query;
     std::array<float*, kTileQueries> weights, out;
     int64_t first_block, longest;
-    bool all_scores;  // also those that the window hides
+    size_t first_query;  // of all the groups' queries, where the keys are split
+    bool all_scores;     // also those that the window hides
 
     size_t queries() const { return row_count * head_count; }
     size_t row(size_t query_index) const { return first_row + query_index / head_count; }
@@ -63,12 +64,14 @@ class CpuOps : public Ops {
   const QuantisedBlock* quantise(const float* x, int64_t rows, int64_t columns);
   void pack_missing(std::span<const Projection> layers);
   void attend(const AttentionCall& call);
-  void attend_split(const AttentionCall& call, size_t row_floats);
+  void attend_split(const AttentionCall& call, size_t row_floats, size_t together);
   void describe_group(const AttentionCall& call, size_t kv_head, AttentionGroup& group) const;
   static void place_weights(float* rows, size_t row_floats, AttentionGroup& group);
   static AttentionTile keys_of(const AttentionCall& call, const AttentionGroup& group);
   static AttentionTile values_of(const AttentionCall& call, const AttentionGroup& group);
   void weigh(const AttentionCall& call, AttentionGroup& group, size_t query);
+  template <class T>
+  void store_row(const AttentionArgs& args, int place, const float* k, const float* v, T* keys, T* values) const;
   // body(first, count) over 0 … n in parts, on several threads when `n` is worth it. Parts are whole registers.
   template <class Body>
   void for_parts(int64_t n, const Body& body);

@@ -48,13 +48,14 @@ size_t linear_scratch_bytes(int64_t weight_rows, int64_t columns);
 struct AttentionTile {
   const std::byte* const* blocks;  // keys or values of the sequence, in blocks of kKvBlock positions
   int64_t head_offset;             // bytes from a block's start to this head
+  const std::byte* ahead;          // what will be read after the last of the blocks, or null
   DType dtype;
   int head_dim;
   int queries;
-  const int32_t* lengths;     // [queries] keys that each query sees, ascending
-  const float* const* query;  // [queries] → [D], for scores
-  float* const* weights;      // [queries] → scores or pattern; scores need room for a whole number of blocks
-  float* const* out;          // [queries] → [D], for mix
+  const int32_t* lengths;          // [queries] keys that each query sees, ascending
+  const float* const* query;       // [queries] → [D], for scores
+  float* const* weights;           // [queries] → scores or pattern; scores need room for a whole number of blocks
+  float* const* out;               // [queries] → [D], for mix
   int64_t first_block, end_block;  // keys of other blocks are left out
   float scale;
   float soft_cap;

@@ -47,8 +47,8 @@ struct LinearKernels {
   // Quantised weights, quantised x: stripes of sixteen weight rows times rows of x. Every output is
   //   Σ_blocks scale_w·scale_x·Σ (u − bias)·v  +  Σ_blocks minimum_w·(scale_x·Σ v)
   // with exact integers inside a block and one fp32 sum over the blocks and then the refinements of x in order, so that
-  // its bits depend on nothing else. Fast because a vector of weights, once loaded and unpacked, meets kPackedRows rows of x out of registers, each
-  // of whose values comes as a broadcast that the product's own instruction does.
+  // its bits depend on nothing else. Fast because a vector of weights, once loaded and unpacked, meets kPackedRows rows
+  // of x out of registers, each of whose values comes as a broadcast that the product's own instruction does.
   template <DType type>
   static void packed_tile(const LinearTile& t) {
     int64_t r = 0;  // x outside: its rows stay in the first-level cache while the tile's stripes pass
@@ -162,7 +162,8 @@ struct LinearKernels {
       if (count == S::kLanes) {
         S::store(out, t.bias == nullptr ? acc[j] : S::add(acc[j], S::load(t.bias + first)));
       } else {
-        S::store_partial(out, count, t.bias == nullptr ? acc[j] : S::add(acc[j], S::load_partial(t.bias + first, count)));
+        S::store_partial(out, count,
+                         t.bias == nullptr ? acc[j] : S::add(acc[j], S::load_partial(t.bias + first, count)));
       }
     }
   }
@@ -192,27 +193,40 @@ struct LinearKernels {
     const F scale = factor(0);
     const F second = kLayout.scales == 2 ? factor(1) : scale;
     const F minimum = kLayout.minimum ? factor(kLayout.scales) : scale;
+    // Several rows of x at a time: a sum of products waits for the one before it.
+    constexpr int kTogether = X % 4 == 0 ? 4 : X % 2 == 0 ? 2 : 1;
+    constexpr int kColumns = 8 / kLayout.scales;  // fours of columns that share a scale
 #pragma GCC unroll 8
-    for (int j = 0; j < X; ++j) {
-      const QuantisedBlock& xb = x[j * stride];
-      I half[2];
+    for (int j = 0; j < X; j += kTogether) {
 #pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) {
-        half[h] = S::template start<kLayout.bias>(xb.half_sums[h]);
-#pragma GCC unroll 2
-        for (int g = 4 * h; g < 4 * h + 4; g += 2) {
-          half[h] = S::template dot<kLayout.bias>(w[g], w[g + 1], S::broadcast4(xb.values + 4 * g),
-                                                  S::broadcast4(xb.values + 4 * g + 4), half[h]);
+      for (int lot = 0; lot < kLayout.scales; ++lot) {
+        I sum[kTogether];
+#pragma GCC unroll 4
+        for (int i = 0; i < kTogether; ++i) {
+          const int32_t* halves = x[(j + i) * stride].half_sums;
+          sum[i] = S::template start<kLayout.bias>(kLayout.scales == 2 ? halves[lot] : halves[0] + halves[1]);
+        }
+#pragma GCC unroll 4
+        for (int g = lot * kColumns; g < (lot + 1) * kColumns; g += 2) {
+#pragma GCC unroll 4
+          for (int i = 0; i < kTogether; ++i) {
+            const int8_t* values = x[(j + i) * stride].values + 4 * g;
+            sum[i] =
+                S::template dot<kLayout.bias>(w[g], w[g + 1], S::broadcast4(values), S::broadcast4(values + 4), sum[i]);
+          }
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < kTogether; ++i) {
+          const F scales = S::mul(lot == 0 ? scale : second, S::set1(x[(j + i) * stride].scale));
+          acc[j + i] = S::fma(S::to_float(sum[i]), scales, acc[j + i]);
         }
       }
-      const F x_scale = S::set1(xb.scale);
-      if constexpr (kLayout.scales == 2) {
-        acc[j] = S::fma(S::to_float(half[0]), S::mul(scale, x_scale), acc[j]);
-        acc[j] = S::fma(S::to_float(half[1]), S::mul(second, x_scale), acc[j]);
-      } else {
-        acc[j] = S::fma(S::to_float(S::add(half[0], half[1])), S::mul(scale, x_scale), acc[j]);
+      if constexpr (kLayout.minimum) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kTogether; ++i) {
+          acc[j + i] = S::fma(minimum, S::set1(x[(j + i) * stride].scaled_sum), acc[j + i]);
+        }
       }
-      if constexpr (kLayout.minimum) acc[j] = S::fma(minimum, S::set1(xb.scaled_sum), acc[j]);
     }
   }
 
@@ -238,7 +252,9 @@ struct LinearKernels {
     }
   }
 
-  static RowScales scales_after(float* base, int64_t blocks) { return {base, base + blocks, base + 2 * blocks}; }
+  static RowScales scales_after(float* base, int64_t blocks) {
+    return {base, base + blocks, base + 2 * blocks};
+  }
 
   // Calls product<W, X>(n, r) for all of the tile, in the largest pieces that fit.
   template <class Product>

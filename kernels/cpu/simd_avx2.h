@@ -13,8 +13,9 @@ struct Avx2 : Avx2Blocks<Avx2> {
   static constexpr int kLanes = 8;
   static constexpr int kTileWeights = 2;  // sixteen registers in all
   static constexpr int kTileRows = 2;
-  static constexpr int kTileSlab = 4;
   static constexpr int kPackedRows = 4;
+  static constexpr int kAttentionQueries = 6;
+  static constexpr int kAttentionRegisters = 2;  // with six queries twelve sums
 
   using F = __m256;
   using I = __m256i;
@@ -56,6 +57,11 @@ struct Avx2 : Avx2Blocks<Avx2> {
   static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static F pow2(F n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+  }
+
+  static F times_pow2(F a, F n) {
+    const F n1 = round(mul(n, set1(0.5f)));
+    return mul(mul(a, pow2(n1)), pow2(sub(n, n1)));
   }
 
   static float sum(F v) {

@@ -13,8 +13,9 @@ struct Avx512 : Avx2Blocks<Avx512> {
   static constexpr int kLanes = 16;
   static constexpr int kTileWeights = 4;
   static constexpr int kTileRows = 4;
-  static constexpr int kTileSlab = 4;
   static constexpr int kPackedRows = 8;  // 8 registers of weights, 8 sums, their factors and some to work with make 32
+  static constexpr int kAttentionQueries = 6;
+  static constexpr int kAttentionRegisters = 4;  // with six queries 24 sums
 
   using F = __m512;
   using I = __m512i;
@@ -60,6 +61,7 @@ struct Avx512 : Avx2Blocks<Avx512> {
   static F pow2(F n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
+  static F times_pow2(F a, F n) { return _mm512_scalef_ps(a, n); }
 
   // Halves are added again and again: 16 lanes, 8, 4, 2, 1. Several sums share the registers of each level.
   static float sum(F v) {
@@ -94,7 +96,6 @@ struct Avx512 : Avx2Blocks<Avx512> {
   }
 
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
-  static I add(I a, I b) { return _mm512_add_epi32(a, b); }
 
   static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
   static Bytes broadcast4(const int8_t* p) {

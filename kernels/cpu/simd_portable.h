@@ -16,17 +16,17 @@ struct Portable {
   static constexpr int kLanes = 4;
   static constexpr int kTileWeights = 2;  // weight rows and rows of x that one pass of a product works on
   static constexpr int kTileRows = 2;
-  static constexpr int kPackedRows = 4;  // rows of x that a loaded vector of packed weights meets
-  static constexpr int kTileSlab = 4;  // registers of a value vector that attention sums at a time
+  static constexpr int kPackedRows = 4;          // rows of x that a loaded vector of packed weights meets
+  static constexpr int kAttentionQueries = 6;    // queries of attention that use a loaded key or value together
+  static constexpr int kAttentionRegisters = 2;  // of keys or values, at a time
 
   using F = float __attribute__((vector_size(16)));    // kLanes floats
   using I = int32_t __attribute__((vector_size(16)));  // kLanes integers
-  struct Block {                                       // the 32 quants of one block, unsigned
+  using U = uint32_t __attribute__((vector_size(16)));
+  struct Block {  // the 32 quants of one block, unsigned
     uint8_t v[32];
   };
-  struct Bytes {  // four quants in each lane
-    uint8_t v[16];
-  };
+  using Bytes = uint8_t __attribute__((vector_size(16)));  // four quants in each lane
 
   // ---- floats. `partial`: the first n < kLanes lanes; a load puts 0 in the others.
   static F zero() { return F{}; }
@@ -96,6 +96,12 @@ struct Portable {
     return power;
   }
 
+  // a · 2ⁿ in two steps, because 2ⁿ alone need not be a normal float where the result still is one.
+  static F times_pow2(F a, F n) {
+    const F n1 = round(n * 0.5f);
+    return a * pow2(n1) * pow2(n - n1);
+  }
+
   // Sums of the lanes, in one order: sum4 and sum16 give the bits of single ones.
   static float sum(F a) { return (a[0] + a[1]) + (a[2] + a[3]); }
   static void sum4(const F (&a)[4], float* out) {
@@ -137,35 +143,27 @@ struct Portable {
   // ---- packed weights: four columns of kLanes rows in a Bytes
   static Bytes load_bytes(const void* p) {
     Bytes b;
-    memcpy(b.v, p, sizeof b.v);
+    memcpy(&b, p, sizeof b);
     return b;
   }
   static Bytes broadcast4(const int8_t* p) {  // the same four values of x in every lane
-    Bytes b;
-    for (int lane = 0; lane < kLanes; ++lane) memcpy(b.v + 4 * lane, p, 4);
-    return b;
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return as<Bytes>(I{four, four, four, four});
   }
   static void nibbles_of(Bytes a, Bytes& low, Bytes& high) {
-    for (int i = 0; i < 16; ++i) {
-      low.v[i] = a.v[i] & 15;
-      high.v[i] = a.v[i] >> 4;
-    }
+    low = a & 15;
+    high = a >> 4;
   }
   static Bytes flags(const void* p) {  // byte i is 16 where bit i of the bytes at p is set, else 0
-    uint8_t bits[2];
-    memcpy(bits, p, sizeof bits);
-    Bytes b;
-    for (int i = 0; i < 16; ++i) b.v[i] = static_cast<uint8_t>(((bits[i / 8] >> (i % 8)) & 1) * 16);
-    return b;
+    constexpr Bytes kBit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8_t b[2];
+    memcpy(b, p, sizeof b);
+    const Bytes bits = {b[0], b[0], b[0], b[0], b[0], b[0], b[0], b[0], b[1], b[1], b[1], b[1], b[1], b[1], b[1], b[1]};
+    return as<Bytes>((bits & kBit) != 0) & 16;
   }
-  static Bytes twice(Bytes a) {  // precondition: every byte < 128
-    for (uint8_t& byte : a.v) byte = static_cast<uint8_t>(byte * 2);
-    return a;
-  }
-  static Bytes merge_bytes(Bytes a, Bytes b) {
-    for (int i = 0; i < 16; ++i) a.v[i] |= b.v[i];
-    return a;
-  }
+  static Bytes twice(Bytes a) { return a + a; }  // precondition: every byte < 128
+  static Bytes merge_bytes(Bytes a, Bytes b) { return a | b; }
 
   // start, and then dot for all columns: Σ (w − kBias)·x in each lane, exactly; w unsigned, x signed. `sum` is Σ x of
   // what follows: where the instructions multiply without the bias, its part depends on x alone and is put in first.
@@ -175,9 +173,10 @@ struct Portable {
   }
   template <int kBias>
   static I dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, I sum) {
-    return dot_four<kBias>(w1, x1, dot_four<kBias>(w0, x0, sum));
+    if constexpr (kBias == 128) return sum + pair_sums(products<kBias>(w0, x0)) + pair_sums(products<kBias>(w1, x1));
+    // Up to 6 bits: four products of at most 63 · 127 fit in 16 bits.
+    return sum + pair_sums(products<kBias>(w0, x0) + products<kBias>(w1, x1));
   }
-  static I add(I a, I b) { return a + b; }
   static F to_float(I a) { return __builtin_convertvector(a, F); }
   // out[i] = x[i] · inverse rounded to the nearest integer, for 16 values; returns their sum.
   static int quantise16(const float* x, float inverse, int8_t* out) {
@@ -197,28 +196,24 @@ struct Portable {
   // 1.5 · 2²³: beside it the floats lie 1 apart, so that adding it rounds.
   static constexpr float kRounder = 12582912.0f;
 
+  using Words = uint16_t __attribute__((vector_size(16)));  // two in each lane; they wrap around
+  using SignedWords = int16_t __attribute__((vector_size(16)));
+
+  template <class To, class From>
+  static To as(From from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    memcpy(&to, &from, sizeof to);
+    return to;
+  }
+  // Of each two neighbouring bytes the sum of (w − kBias)·x: at most 2 · 128 · 127.
   template <int kBias>
-  static I dot_four(Bytes w, Bytes x, I sum) {
-    using Unsigned = uint8_t __attribute__((vector_size(8)));
-    using Signed = int8_t __attribute__((vector_size(8)));
-    using Products = int16_t __attribute__((vector_size(16)));
-    I halves[2];
-    for (int half = 0; half < 2; ++half) {
-      Unsigned a;
-      Signed b;
-      memcpy(&a, w.v + 8 * half, sizeof a);
-      memcpy(&b, x.v + 8 * half, sizeof b);
-      // At most 255 · 128. Two neighbours share a lane: the low one is sign-extended by shifts.
-      const Products products =
-          (__builtin_convertvector(a, Products) - int16_t{kBias}) * __builtin_convertvector(b, Products);
-      I pairs;
-      memcpy(&pairs, &products, sizeof pairs);
-      halves[half] = (pairs << 16 >> 16) + (pairs >> 16);
-    }
-    // Lane i of the result: the pairs 2i and 2i + 1.
-    const I even = {halves[0][0], halves[0][2], halves[1][0], halves[1][2]};
-    const I odd = {halves[0][1], halves[0][3], halves[1][1], halves[1][3]};
-    return sum + (even + odd);
+  static Words products(Bytes w, Bytes x) {
+    const auto low_x = as<Words>(as<SignedWords>(as<Words>(x) << 8) >> 8), high_x = as<Words>(as<SignedWords>(x) >> 8);
+    return ((as<Words>(w) & 255) - uint16_t{kBias}) * low_x + ((as<Words>(w) >> 8) - uint16_t{kBias}) * high_x;
+  }
+  static I pair_sums(Words a) {  // the two words of each lane, as signed numbers
+    return (as<I>(as<U>(a) << 16) >> 16) + (as<I>(a) >> 16);
   }
 
   static float bits_to_float(uint32_t bits) {

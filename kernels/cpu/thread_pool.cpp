@@ -35,8 +35,10 @@ uint32_t wait_for_change(std::atomic<uint32_t>& value, uint32_t old, std::chrono
 }  // namespace
 
 ThreadPool::ThreadPool(int threads, bool pinned) : patience_(pinned ? kPinnedPatience : kPatience) {
+  const int home = pinned ? current_core() : 0;
   for (int worker = 1; worker < threads; ++worker) {
-    workers_.emplace_back([this, worker, pinned] { worker_main(worker, pinned); });
+    const int core = pinned ? home + worker : -1;
+    workers_.emplace_back([this, worker, core] { worker_main(worker, core); });
   }
 }
 
@@ -78,8 +80,8 @@ void ThreadPool::work(int worker) {
   }
 }
 
-void ThreadPool::worker_main(int worker, bool pinned) {
-  if (pinned) pin_to_core(worker);
+void ThreadPool::worker_main(int worker, int core) {
+  if (core >= 0) pin_to_core(core);
   uint32_t seen = 0;
   for (;;) {
     seen = wait_for_change(phase_, seen, patience_);

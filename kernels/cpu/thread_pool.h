@@ -14,8 +14,8 @@ namespace glassbox::cpu {
 
 class ThreadPool {
  public:
-  // pinned: each worker stays on a core of its own (the caller is not pinned) and looks for work longer before it
-  // sleeps.
+  // pinned: each worker stays on a core of its own, none on the one where the caller is now (who is not pinned), and
+  // looks for work longer before it sleeps.
   ThreadPool(int threads, bool pinned);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -40,7 +40,7 @@ class ThreadPool {
 
   void run(int64_t tiles, Call call, const void* body);
   void work(int worker);
-  void worker_main(int worker, bool pinned);
+  void worker_main(int worker, int core);
 
   const std::chrono::nanoseconds patience_;
   // The phase's number in the high half, the next tile in the low half: a claim by a worker that is late by a phase
@@ -58,6 +58,8 @@ class ThreadPool {
 
 // thread_pool_linux.cpp. Processor cores this process may use, hyperthreads of one core counted once; at least 1.
 int physical_cores();
+// Which of them the calling thread is on now.
+int current_core();
 // Keeps the calling thread on the given one of them (modulo their number). Does nothing where that is not allowed.
 void pin_to_core(int core);
 

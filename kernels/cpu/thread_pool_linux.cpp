@@ -35,6 +35,13 @@ int physical_cores() {
   return std::max(1, static_cast<int>(usable_cores().size()));
 }
 
+int current_core() {
+  const std::vector<int> cores = usable_cores();
+  // Where the caller is on the second hyperthread of a core, the one before it in the list is that core.
+  const auto after = std::upper_bound(cores.begin(), cores.end(), sched_getcpu());
+  return after == cores.begin() ? 0 : static_cast<int>(after - cores.begin()) - 1;
+}
+
 void pin_to_core(int core) {
   const std::vector<int> cores = usable_cores();
   if (cores.empty()) return;

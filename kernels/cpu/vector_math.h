@@ -12,10 +12,7 @@ struct VectorMath {
   // Below −104 it is 0, above 88.73 it is ∞, of no number it is no number.
   static F exp(F x) {
     const Reduced e = reduce(S::min(S::set1(90.0f), S::max(S::set1(-105.0f), x)));
-    // In two steps, because 2ⁿ alone need not be a normal float where the result still is one.
-    const F n1 = S::round(S::mul(e.n, S::set1(0.5f)));
-    const F n2 = S::sub(e.n, n1);
-    return S::mul(S::mul(S::add(e.expm1_r, S::set1(1.0f)), S::pow2(n1)), S::pow2(n2));
+    return S::times_pow2(S::add(e.expm1_r, S::set1(1.0f)), e.n);
   }
 
   // tanh|y| = m / (m + 2) with m = e^(2|y|) − 1, where m is made without cancellation: 2ⁿ(eʳ − 1) + (2ⁿ − 1).

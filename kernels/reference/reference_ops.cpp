@@ -13,8 +13,13 @@ namespace {
 // One head of the cache: the value at index d of position j.
 class CachedHead {
  public:
-  CachedHead(std::byte* const* blocks, DType dtype, int kv_head, int head_dim)
-      : blocks_(blocks), dtype_(dtype), kv_head_(kv_head), head_dim_(head_dim) {}
+  // keys: [G, D, kKvBlock] in a block; else values, [G, kKvBlock, D].
+  CachedHead(bool keys, std::byte* const* blocks, DType dtype, int kv_head, int head_dim)
+      : blocks_(blocks),
+        dtype_(dtype),
+        start_(int64_t{kv_head} * kKvBlock * head_dim),
+        position_stride_(keys ? 1 : head_dim),
+        dim_stride_(keys ? kKvBlock : 1) {}
 
   float get(int32_t j, int d) const {
     if (dtype_ == DType::f32) return reinterpret_cast<const float*>(blocks_[j / kKvBlock])[index(j, d)];
@@ -29,12 +34,11 @@ class CachedHead {
   }
 
  private:
-  int64_t index(int32_t j, int d) const { return (int64_t{kv_head_} * kKvBlock + j % kKvBlock) * head_dim_ + d; }
+  int64_t index(int32_t j, int d) const { return start_ + j % kKvBlock * position_stride_ + d * dim_stride_; }
 
-  std::byte* const* blocks_;  // [blocks] → [G, kKvBlock, D]
+  std::byte* const* blocks_;
   DType dtype_;
-  int kv_head_;
-  int head_dim_;
+  int64_t start_, position_stride_, dim_stride_;
 };
 
 class ReferenceOps : public Ops {
@@ -209,11 +213,11 @@ class ReferenceOps : public Ops {
  private:
   static CachedHead keys(const AttentionArgs& args, const RowPosition& row, int kv_head) {
     const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    return {cache.keys, cache.dtype, kv_head, args.head_dim};
+    return {true, cache.keys, cache.dtype, kv_head, args.head_dim};
   }
   static CachedHead values(const AttentionArgs& args, const RowPosition& row, int kv_head) {
     const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    return {cache.values, cache.dtype, kv_head, args.head_dim};
+    return {false, cache.values, cache.dtype, kv_head, args.head_dim};
   }
   // Where q or z of row r and head h starts in [R, H, D].
   static int64_t vector_index(const AttentionArgs& args, size_t r, int h) {

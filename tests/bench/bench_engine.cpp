@@ -72,6 +72,7 @@ class Bench {
   Bench(const std::string& path, int threads) : threads_(threads) {
     CpuOptions options;  // as the command line makes its backend
     options.threads = threads;
+    options.pin_threads = true;
     ops_ = make_cpu_ops(options);
     if (!ops_) give_up("this machine does not have the instruction set that GLASSBOX_CPU names");
     Result<std::shared_ptr<const Model>> model = Model::load(path);
