@@ -18,30 +18,33 @@ struct LinearKernels {
   using Bytes = typename S::Bytes;
 
   static void quantise_row(const float* x, int64_t blocks, int64_t refinements, QuantisedBlock* out) {
-    for (int64_t b = 0; b < blocks; ++b) quantise_block(x + 32 * b, b, out[b]);
-    // The last of the blocks to refine, by falling scale and then by place. A scale that is no number comes never.
-    float least = __builtin_inff();
-    int64_t last = -1, found = 0;
-    for (; found < refinements; ++found) {
-      int64_t next = -1;
-      for (int64_t b = 0; b < blocks; ++b) {
-        const bool left = out[b].scale < least || (out[b].scale == least && b > last);
-        if (left && (next < 0 || out[b].scale > out[next].scale)) next = b;
-      }
-      if (next < 0) break;
-      last = next;
-      least = out[next].scale;
+    // The refinements' places hold the largest scales so far and where they are, by falling scale and then by place. A
+    // scale that is no number comes never.
+    QuantisedBlock* const refined = out + blocks;
+    int64_t found = 0;
+    for (int64_t b = 0; b < blocks; ++b) {
+      quantise_block(x + 32 * b, b, out[b]);
+      const float scale = out[b].scale;
+      if (refinements == 0 || (found == refinements && !(scale > refined[found - 1].scale)) || !(scale >= 0)) continue;
+      int64_t i = found < refinements ? found++ : found - 1;
+      for (; i > 0 && scale > refined[i - 1].scale; --i) move_place(refined[i - 1], refined[i]);
+      move_place(out[b], refined[i]);
     }
-    QuantisedBlock* refinement = out + blocks;
-    for (int64_t b = 0; b < blocks && found > 0; ++b) {
-      if (!(out[b].scale > least || (out[b].scale == least && b <= last))) continue;
+    for (int64_t i = 1; i < found; ++i) {  // in order of their places
+      const int32_t block = refined[i].block;
+      int64_t to = i;
+      for (; to > 0 && refined[to - 1].block > block; --to) refined[to].block = refined[to - 1].block;
+      refined[to].block = block;
+    }
+    for (int64_t i = 0; i < found; ++i) {
+      const QuantisedBlock& block = out[refined[i].block];
       float rest[32];
-      for (int i = 0; i < 32; ++i) {  // in double precision the product is exact, fused or not
-        rest[i] = static_cast<float>(x[32 * b + i] - static_cast<double>(out[b].scale) * out[b].values[i]);
+      for (int j = 0; j < 32; ++j) {  // in double precision the product is exact, fused or not
+        rest[j] = static_cast<float>(x[32 * block.block + j] - static_cast<double>(block.scale) * block.values[j]);
       }
-      quantise_block(rest, b, *refinement++);
+      quantise_block(rest, block.block, refined[i]);
     }
-    for (; refinement < out + blocks + refinements; ++refinement) *refinement = QuantisedBlock{};
+    for (int64_t i = found; i < refinements; ++i) refined[i] = QuantisedBlock{};
   }
 
   // Quantised weights, quantised x: stripes of sixteen weight rows times rows of x. Every output is
@@ -111,6 +114,10 @@ struct LinearKernels {
     }
   }
 
+  static void move_place(const QuantisedBlock& from, QuantisedBlock& to) {
+    to.scale = from.scale;
+    to.block = from.block;
+  }
   static void quantise_block(const float* in, int64_t block, QuantisedBlock& out) {
     F largest = S::zero(), poison = S::zero();  // 0 · x: no number where x is none, so that it stays visible
     for (int i = 0; i < 32; i += S::kLanes) {
