@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kParallelProducts = 32768;
 // Enough tiles for each thread that one that was interrupted leaves its share to the others, in multiples of a kernel's
 // tile.
-constexpr int64_t kTilesPerThread = 6;
+constexpr int64_t kTilesPerThread = 4;
 constexpr int64_t kMostTileRows = 128;
 // Weights of a tile stay in the second-level cache while the rows of x pass by.
 constexpr int64_t kTileBytes = 256 * 1024;
