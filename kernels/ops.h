@@ -2,6 +2,10 @@
 // reference/ (the obvious loops, the oracle), cpu/ (SIMD, threads, quantised dot products), cuda/ (later).
 //
 // All activations are f32, row-major. Weights have any dtype. Unless a comment says so, outputs do not overlap inputs.
+// Pointers to numbers lead into the backend's memory (allocate), which the host can read only where on_host() is true;
+// spans, and the arrays of pointers and frequencies that they describe, are the host's. Operations run in the order of
+// the calls; where the memory is not the host's, they may still be running when a call returns, until wait().
+//
 // Preconditions (shapes fit, pointers valid) are the caller's: core/model checks them once, when a model is loaded.
 #pragma once
 
@@ -75,6 +79,17 @@ class Ops {
   // Backend, instruction set and thread count, e.g. "cpu avx512 ×2"; it is part of a recipe's kernel path.
   virtual std::string description() const = 0;
 
+  // ---- memory
+
+  virtual bool on_host() const { return true; }
+  virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }  // throws std::bad_alloc
+  virtual void upload(const void* host, size_t bytes, void* to);
+  virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
+  virtual void copy(const void* from, size_t bytes, void* to);
+  virtual void wait() {}
+
+  // ---- operations
+
   // out[r] = dequantised table[ids[r]]. table [V, C], out [R, C]. Preconditions: 0 ≤ id < V.
   virtual void embed(const Tensor& table, std::span<const int32_t> ids, float* out) = 0;
 
@@ -126,6 +141,20 @@ class Ops {
   virtual void silu(const float* x, int64_t n, float* out) = 0;
   // out = ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU in its tanh form, Hendrycks & Gimpel 2016). out may be x.
   virtual void gelu_tanh(const float* x, int64_t n, float* out) = 0;
+
+  // Rarely needed, or nothing but moving values; simple loops where the memory is the host's.
+
+  // out[r, h] = row r of z with all heads but h set to zero. z [rows, H, D], out [rows, H, H·D].
+  virtual void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out);
+
+  // out[i] = x[rows[i]]. x [any, columns], out [rows.size(), columns].
+  virtual void gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out);
+  // out = factor · x. [n]; out may be x.
+  virtual void scale(const float* x, float factor, int64_t n, float* out);
+  // out = c · tanh(x / c). [n]; out may be x.
+  virtual void soft_cap(const float* x, float cap, int64_t n, float* out);
+  // Each value as a half float holds it. [n]; out may be x.
+  virtual void round_to_f16(const float* x, int64_t n, float* out);
 };
 
 std::unique_ptr<Ops> make_reference_ops();

@@ -240,13 +240,10 @@ float bf16_to_f32(uint16_t bits) {
 
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   // At least one byte, so that an empty buffer has a pointer of its own too.
-  data_.reset(
-      static_cast<std::byte*>(::operator new[](std::max<size_t>(bytes, 1), std::align_val_t{kBufferAlignment})));
+  void* data = ::operator new[](std::max<size_t>(bytes, 1), std::align_val_t{kBufferAlignment});
+  data_ = {static_cast<std::byte*>(data),
+           {[](std::byte* p) { ::operator delete[](p, std::align_val_t{kBufferAlignment}); }}};
   if (bytes >= kLargeBuffer) ask_for_large_pages(data_.get(), bytes);
-}
-
-void Buffer::Free::operator()(std::byte* p) const {
-  ::operator delete[](p, std::align_val_t{kBufferAlignment});
 }
 
 }  // namespace glassbox

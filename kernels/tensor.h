@@ -58,18 +58,21 @@ float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);  // round to nearest even
 float bf16_to_f32(uint16_t bits);
 
-// Owns memory, aligned to 64 bytes. Not initialised unless asked.
+// Owns memory, aligned to 64 bytes and not initialised: the host's, or what Ops::allocate gave.
 class Buffer {
  public:
+  using Release = void (*)(std::byte*);
   Buffer() = default;
-  explicit Buffer(size_t bytes);
+  explicit Buffer(size_t bytes);  // of the host; throws std::bad_alloc
+  Buffer(std::byte* data, size_t bytes, Release release) : data_(data, {release}), bytes_(bytes) {}
   std::byte* data() const { return data_.get(); }
   float* f32() const { return reinterpret_cast<float*>(data_.get()); }
   size_t bytes() const { return bytes_; }
 
  private:
   struct Free {
-    void operator()(std::byte* p) const;
+    Release release;
+    void operator()(std::byte* p) const { release(p); }
   };
   std::unique_ptr<std::byte[], Free> data_;
   size_t bytes_ = 0;

@@ -1,7 +1,6 @@
 #include "core/model/kv_cache.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace glassbox {
 namespace {
@@ -10,8 +9,10 @@ constexpr size_t kSlabBytes = size_t{16} << 20;  // untouched parts take no memo
 
 }  // namespace
 
-KvPool::KvPool(const ModelConfig& config, Precision precision)
-    : shelf_(std::make_shared<Shelf>()), dtype_(precision == Precision::exact ? DType::f32 : DType::f16) {
+KvPool::KvPool(const ModelConfig& config, Precision precision, std::shared_ptr<Ops> ops)
+    : ops_(std::move(ops)),
+      shelf_(std::make_shared<Shelf>()),
+      dtype_(precision == Precision::exact ? DType::f32 : DType::f16) {
   const size_t value_bytes = dtype_ == DType::f32 ? 4 : 2;
   for (const LayerConfig& layer : config.layers) {
     offsets_.push_back(block_bytes_);
@@ -27,7 +28,7 @@ KvPool::Block KvPool::take() {
   {
     std::lock_guard lock(shelf_->mutex);
     if (shelf_->free.empty()) {
-      Buffer slab(slab_blocks_ * block_bytes_);
+      Buffer slab = ops_->allocate(slab_blocks_ * block_bytes_);
       shelf_->free.reserve((shelf_->slabs.size() + 1) * slab_blocks_);  // so that giving back never throws
       for (size_t i = slab_blocks_; i > 0; --i) shelf_->free.push_back(slab.data() + (i - 1) * block_bytes_);
       shelf_->slabs.push_back(std::move(slab));
@@ -80,7 +81,7 @@ void KvSequence::reserve(int end) {
   for (size_t b = first_written; b < std::max(needed, first_written); ++b) {
     fresh.push_back(b >= blocks_.size() || shared(b) ? pool_->take() : blocks_[b]);
     if (shared(b) && fresh.back() != blocks_[b])
-      std::memcpy(fresh.back().get(), blocks_[b].get(), pool_->block_bytes());
+      pool_->ops().copy(blocks_[b].get(), pool_->block_bytes(), fresh.back().get());
   }
   const size_t count = std::max(needed, blocks_.size());
   pointers_.reserve(static_cast<size_t>(pool_->layer_count()) * 2 * count);

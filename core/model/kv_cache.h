@@ -12,13 +12,14 @@
 
 namespace glassbox {
 
-// Hands out blocks for one model and one precision, and keeps freed ones for reuse. Thread safe. Blocks are cut from
-// slabs that are large enough for the system's large pages: attention jumps from block to block, and with small pages
-// each jump costs a walk through the page tables.
+// Hands out blocks for one model and one precision, and keeps freed ones for reuse. Blocks may be given back from any
+// thread. They are cut from slabs that are large enough for the system's large pages: attention jumps from block to
+// block, and with small pages each jump costs a walk through the page tables.
 // A block holds kKvBlock positions of all layers: for each layer K [G, D, kKvBlock], then V [G, kKvBlock, D].
 class KvPool {
  public:
-  KvPool(const ModelConfig& config, Precision precision);
+  // Blocks lie in the memory of `ops`; whoever uses these also takes blocks.
+  KvPool(const ModelConfig& config, Precision precision, std::shared_ptr<Ops> ops);
 
   using Block = std::shared_ptr<std::byte>;
   Block take();
@@ -29,6 +30,7 @@ class KvPool {
   size_t values_offset(int layer) const { return sizes_[static_cast<size_t>(layer)]; }   // of V from K
   int layer_count() const { return static_cast<int>(sizes_.size()); }
   size_t live_bytes() const;
+  Ops& ops() const { return *ops_; }
 
  private:
   struct Shelf {  // outlives the pool while blocks are out
@@ -37,6 +39,7 @@ class KvPool {
     std::vector<std::byte*> free;
     size_t live = 0;
   };
+  std::shared_ptr<Ops> ops_;
   std::shared_ptr<Shelf> shelf_;
   DType dtype_;
   size_t block_bytes_ = 0;

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <new>
 
 namespace glassbox {
 
-Workspace::Workspace(const ModelConfig& config, int max_rows) : max_rows_(max_rows) {
+Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops) : max_rows_(max_rows) {
   size_t q_size = 0, k_size = 0, ff = 0;
   for (const LayerConfig& layer : config.layers) {
     q_size = std::max(q_size, static_cast<size_t>(layer.heads * layer.head_dim));
@@ -23,7 +22,7 @@ Workspace::Workspace(const ModelConfig& config, int max_rows) : max_rows_(max_ro
                                                {&branch, width}, {&gate, ff},      {&up, ff}};
   size_t total = 0;
   for (const auto& [array, columns] : arrays) total += padded(columns);
-  memory_ = Buffer(total * sizeof(float));
+  memory_ = ops.allocate(total * sizeof(float));
   float* next = memory_.f32();
   for (const auto& [array, columns] : arrays) {
     *array = next;
@@ -33,9 +32,39 @@ Workspace::Workspace(const ModelConfig& config, int max_rows) : max_rows_(max_ro
   ids.reserve(rows);
   scores.reserve(rows);
   pattern.reserve(rows);
+  logit_rows.reserve(rows);
 }
 
 namespace {
+
+void reserve(Buffer& buffer, size_t floats, Ops& ops) {
+  if (buffer.bytes() < floats * sizeof(float)) buffer = ops.allocate(floats * sizeof(float));
+}
+
+// Numbers in the backend's memory as the host sees them: where they are, or a copy in the workspace.
+class HostView {
+ public:
+  HostView(Ops& ops, Workspace& ws, float* values, size_t floats)
+      : ops_(ops), values_(values), bytes_(floats * sizeof(float)) {
+    if (ops.on_host()) return;
+    if (ws.host_memory.bytes() < bytes_) ws.host_memory = Buffer(bytes_);
+    copy_ = ws.host_memory.f32();
+    ops.download(values, bytes_, copy_);
+    ops.wait();
+  }
+  float* data() const { return copy_ == nullptr ? values_ : copy_; }
+  void write_back() const {
+    if (copy_ == nullptr) return;
+    ops_.upload(copy_, bytes_, values_);
+    ops_.wait();  // the copy is used again
+  }
+
+ private:
+  Ops& ops_;
+  float* values_;
+  size_t bytes_;
+  float* copy_ = nullptr;
+};
 
 // Everything that the groups of a layer share.
 struct Pass {
@@ -52,8 +81,15 @@ struct Pass {
   // A site: edits, then captures. What nobody wants costs this check.
   void at(Tap tap, int layer, float* values) const {
     if (const TapPlan::Site* site = wanted(tap, layer)) [[unlikely]] {
-      run_site(*site, rows, tap_heads(tap, config, layer), tap_width(tap, config, layer, 0), values);
+      see(*site, rows, tap_heads(tap, config, layer), tap_width(tap, config, layer, 0), values);
     }
+  }
+  void see(const TapPlan::Site& site, std::span<const RowPosition> at_rows, int heads, int64_t width,
+           float* values) const {
+    const size_t floats = at_rows.size() * static_cast<size_t>(std::max(heads, 1) * width);
+    const HostView view(ops, ws, values, floats);
+    run_site(site, at_rows, heads, width, view.data());
+    if (!site.edits.empty()) view.write_back();
   }
 };
 
@@ -69,7 +105,7 @@ void norm(const Pass& pass, const LayerConfig& layer, const NormWeights& weights
 // Keys and values are seen as they lie in the cache. Rounding twice changes nothing, so the store stays as it is.
 void round_to_cache(const Pass& pass, DType dtype, Tap tap, int layer, float* x, int64_t count) {
   if (dtype != DType::f16 || pass.wanted(tap, layer) == nullptr) return;
-  for (int64_t i = 0; i < count; ++i) x[i] = f16_to_f32(f32_to_f16(x[i]));
+  pass.ops.round_to_f16(x, count, x);
 }
 
 // Norm, q, k, v, rotation; keys and values go into the cache.
@@ -103,8 +139,8 @@ void attention_input(const Pass& pass, int l, const LayerConfig& layer, const La
 
 // Where the op stores a row's scores or weights: straight into the page that wants them, else nowhere.
 void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> rows, std::vector<KeyRow>& out) {
-  out.assign(rows.size(), KeyRow{});
   if (site == nullptr) return;
+  out.assign(rows.size(), KeyRow{});
   for (const PlannedCapture& capture : site->captures) {
     Page& page = *capture.page;
     for (size_t r = 0; r < rows.size(); ++r) {
@@ -115,14 +151,33 @@ void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> ro
   }
 }
 
-// Rows [H, position + 1] of scratch memory, for a layer that runs composed.
-void point_into_scratch(std::span<const RowPosition> rows, int heads, float*& next, std::vector<KeyRow>& out) {
-  out.assign(rows.size(), KeyRow{});
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const int64_t keys = rows[r].position + 1;
-    out[r] = {next, keys};
-    next += heads * keys;
+// Rows [H, position + 1] of the workspace's memory, for `lots` of them (scores, pattern) one after the other.
+void point_into_workspace(const Pass& pass, int heads, std::initializer_list<std::vector<KeyRow>*> lots) {
+  size_t values = 0;
+  for (const RowPosition& row : pass.rows) values += static_cast<size_t>(heads) * static_cast<size_t>(row.position + 1);
+  reserve(pass.ws.keys_memory, lots.size() * values, pass.ops);
+  float* next = pass.ws.keys_memory.f32();
+  for (std::vector<KeyRow>* lot : lots) {
+    lot->clear();
+    for (const RowPosition& row : pass.rows) {
+      const int64_t keys = row.position + 1;
+      lot->push_back({next, keys});
+      next += heads * keys;
+    }
   }
+}
+
+// A site with a key axis. `values`: all rows' values, one row after the other if they are in the workspace.
+void see_keys(const Pass& pass, const TapPlan::Site* site, Tap tap, int heads, std::vector<KeyRow>& values) {
+  if (site == nullptr) return;
+  if (pass.ops.on_host()) return run_key_site(*site, tap, pass.rows, heads, values);
+  float* const first = values.front().data;
+  const KeyRow& last = values.back();
+  const HostView view(pass.ops, pass.ws, first, static_cast<size_t>(last.data + heads * last.head_stride - first));
+  for (KeyRow& row : values) row.data = view.data() + (row.data - first);
+  run_key_site(*site, tap, pass.rows, heads, values);
+  for (KeyRow& row : values) row.data = first + (row.data - view.data());
+  if (!site->edits.empty()) view.write_back();
 }
 
 void attention(const Pass& pass, int l, const LayerConfig& layer, const AttentionArgs& args) {
@@ -130,25 +185,24 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
   const TapPlan::Site* scores_site = pass.wanted(Tap::attn_scores, l);
   const TapPlan::Site* pattern_site = pass.wanted(Tap::attn_pattern, l);
   if (pass.plan == nullptr || !pass.plan->edits_attention(l)) {
-    const bool scores = scores_site != nullptr, pattern = pattern_site != nullptr;
-    if (scores) point_into_pages(scores_site, pass.rows, ws.scores);
-    if (pattern) point_into_pages(pattern_site, pass.rows, ws.pattern);
-    pass.ops.attention(args, ws.q, ws.z, scores ? std::span<const KeyRow>(ws.scores) : std::span<const KeyRow>{},
-                       pattern ? std::span<const KeyRow>(ws.pattern) : std::span<const KeyRow>{});
-    if (scores) run_key_site(*scores_site, Tap::attn_scores, pass.rows, layer.heads, ws.scores);
-    if (pattern) run_key_site(*pattern_site, Tap::attn_pattern, pass.rows, layer.heads, ws.pattern);
+    if (pass.ops.on_host()) {
+      point_into_pages(scores_site, pass.rows, ws.scores);
+      point_into_pages(pattern_site, pass.rows, ws.pattern);
+    } else if (scores_site != nullptr || pattern_site != nullptr) {
+      point_into_workspace(pass, layer.heads, {&ws.scores, &ws.pattern});
+    }
+    const auto wanted = [](const TapPlan::Site* site, const std::vector<KeyRow>& rows) {
+      return site == nullptr ? std::span<const KeyRow>{} : std::span<const KeyRow>(rows);
+    };
+    pass.ops.attention(args, ws.q, ws.z, wanted(scores_site, ws.scores), wanted(pattern_site, ws.pattern));
+    see_keys(pass, scores_site, Tap::attn_scores, layer.heads, ws.scores);
+    see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, ws.pattern);
   } else {
-    size_t values = 0;
-    for (const RowPosition& row : pass.rows)
-      values += static_cast<size_t>(layer.heads) * static_cast<size_t>(row.position + 1);
-    if (ws.keys_memory.bytes() < 2 * values * sizeof(float)) ws.keys_memory = Buffer(2 * values * sizeof(float));
-    float* next = ws.keys_memory.f32();
-    point_into_scratch(pass.rows, layer.heads, next, ws.scores);
-    point_into_scratch(pass.rows, layer.heads, next, ws.pattern);
+    point_into_workspace(pass, layer.heads, {&ws.scores, &ws.pattern});
     pass.ops.attention_scores(args, ws.q, ws.scores);
-    if (scores_site != nullptr) run_key_site(*scores_site, Tap::attn_scores, pass.rows, layer.heads, ws.scores);
+    see_keys(pass, scores_site, Tap::attn_scores, layer.heads, ws.scores);
     pass.ops.attention_softmax(args, ws.scores, ws.pattern);
-    if (pattern_site != nullptr) run_key_site(*pattern_site, Tap::attn_pattern, pass.rows, layer.heads, ws.pattern);
+    see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, ws.pattern);
     pass.ops.attention_mix(args, ws.pattern, ws.z);
   }
   pass.at(Tap::attn_z, l, ws.z);
@@ -158,19 +212,14 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
 void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
   const TapPlan::Site* site = pass.wanted(Tap::head_out, l);
   if (site == nullptr) return;
-  const size_t heads = static_cast<size_t>(layer.heads), dim = static_cast<size_t>(layer.head_dim);
-  const size_t width = static_cast<size_t>(pass.config.width), z_size = heads * dim;
-  Buffer inputs(heads * z_size * sizeof(float)), outputs(pass.rows.size() * heads * width * sizeof(float));
+  const size_t rows = pass.rows.size() * static_cast<size_t>(layer.heads);
+  const Buffer inputs = pass.ops.allocate(rows * static_cast<size_t>(layer.heads * layer.head_dim) * sizeof(float));
+  const Buffer outputs = pass.ops.allocate(rows * static_cast<size_t>(pass.config.width) * sizeof(float));
   Linear without_bias = weights.o;
   without_bias.bias = {};
-  for (size_t r = 0; r < pass.rows.size(); ++r) {
-    std::fill_n(inputs.f32(), heads * z_size, 0.0f);
-    for (size_t head = 0; head < heads; ++head) {
-      std::copy_n(pass.ws.z + r * z_size + head * dim, dim, inputs.f32() + head * z_size + head * dim);
-    }
-    pass.ops.linear(inputs.f32(), without_bias, pass.precision, layer.heads, outputs.f32() + r * heads * width);
-  }
-  run_site(*site, pass.rows, layer.heads, pass.config.width, outputs.f32());
+  pass.ops.heads_alone(pass.ws.z, pass.row_count(), layer.heads, layer.head_dim, inputs.f32());
+  pass.ops.linear(inputs.f32(), without_bias, pass.precision, static_cast<int64_t>(rows), outputs.f32());
+  pass.see(*site, pass.rows, layer.heads, pass.config.width, outputs.f32());
 }
 
 void attention_output(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
@@ -233,9 +282,7 @@ void embed_rows(const Pass& pass, const Weights& weights) {
   Workspace& ws = pass.ws;
   const int64_t count = pass.row_count() * pass.config.width;
   pass.ops.embed(weights.embedding, ws.ids, ws.resid);
-  if (pass.config.embed_scale != 1.0f) {
-    for (int64_t i = 0; i < count; ++i) ws.resid[i] *= pass.config.embed_scale;
-  }
+  if (pass.config.embed_scale != 1.0f) pass.ops.scale(ws.resid, pass.config.embed_scale, count, ws.resid);
   pass.at(Tap::embed, 0, ws.resid);
   if (pass.config.learned_positions) {
     for (size_t r = 0; r < pass.rows.size(); ++r) ws.ids[r] = pass.rows[r].position;
@@ -247,32 +294,40 @@ void embed_rows(const Pass& pass, const Weights& weights) {
 // The head, for the rows that ask for it.
 void head_rows(const Pass& pass, const Weights& weights, std::span<const ForwardRow> rows, std::span<float> logits) {
   Workspace& ws = pass.ws;
-  const int64_t width = pass.config.width;
   norm(pass, pass.config.layers.back(), weights.final_norm, ws.resid, ws.normed);
   pass.at(Tap::final_norm, 0, ws.normed);
-  // The rows that want logits move to the front; ws.positions keeps them for the site.
-  int64_t count = 0;
+  ws.logit_rows.clear();
   for (size_t r = 0; r < rows.size(); ++r) {
     if (!rows[r].logits) continue;
-    if (count != static_cast<int64_t>(r))
-      std::copy_n(ws.normed + static_cast<int64_t>(r) * width, width, ws.normed + count * width);
-    ws.positions[static_cast<size_t>(count++)] = {rows[r].sequence, rows[r].position};
+    ws.positions[ws.logit_rows.size()] = {rows[r].sequence, rows[r].position};  // from here on, of these rows
+    ws.logit_rows.push_back(static_cast<int32_t>(r));
   }
+  const size_t count = ws.logit_rows.size(), values = count * static_cast<size_t>(pass.config.vocab);
   if (count == 0) return;
-  pass.ops.linear(ws.normed, weights.head, pass.precision, count, logits.data());
+  const float* x = ws.normed;
+  if (count < rows.size()) {
+    pass.ops.gather_rows(ws.normed, ws.logit_rows, pass.config.width, ws.branch);
+    x = ws.branch;
+  }
+  float* out = logits.data();
+  if (!pass.ops.on_host()) {
+    reserve(ws.logits_memory, values, pass.ops);
+    out = ws.logits_memory.f32();
+  }
+  pass.ops.linear(x, weights.head, pass.precision, static_cast<int64_t>(count), out);
   if (const float cap = pass.config.logit_soft_cap; cap > 0) {
-    for (int64_t i = 0; i < count * pass.config.vocab; ++i)
-      logits[static_cast<size_t>(i)] = cap * std::tanh(logits[static_cast<size_t>(i)] / cap);
+    pass.ops.soft_cap(out, cap, static_cast<int64_t>(values), out);
   }
   if (const TapPlan::Site* site = pass.wanted(Tap::logits, 0)) {
-    run_site(*site, std::span<const RowPosition>(ws.positions).first(static_cast<size_t>(count)), 0, pass.config.vocab,
-             logits.data());
+    pass.see(*site, std::span<const RowPosition>(ws.positions).first(count), 0, pass.config.vocab, out);
   }
+  if (out != logits.data()) pass.ops.download(out, values * sizeof(float), logits.data());
 }
 
 }  // namespace
 
-Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspace& workspace, const ForwardCall& call) {
+Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
+                     const ForwardCall& call) {
   const ModelConfig& config = model.config();
   workspace.ids.clear();
   workspace.positions.clear();
@@ -281,23 +336,24 @@ Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspac
     workspace.positions.push_back({row.sequence, row.position});
   }
   try {
-    if (precision == Precision::fast) model.pack_weights();
+    const Weights& weights = model.weights(precision);
     for (const ForwardRow& row : call.rows) {
       KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
       sequence.reserve(row.position + 1);
     }
     const Pass pass{config, ops, precision, workspace, call.plan, workspace.positions};
-    embed_rows(pass, model.weights());
+    embed_rows(pass, weights);
     for (int layer = 0; layer < config.layer_count(); ++layer) {
       if (call.between_layers && !call.between_layers(layer)) {
         return Error{ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
       }
       workspace.spans.clear();
       for (const KvSequence* sequence : call.sequences) workspace.spans.push_back(sequence->layer(layer));
-      block_forward(pass, layer, config.layers[static_cast<size_t>(layer)],
-                    model.weights().layers[static_cast<size_t>(layer)], workspace.spans);
+      block_forward(pass, layer, config.layers[static_cast<size_t>(layer)], weights.layers[static_cast<size_t>(layer)],
+                    workspace.spans);
     }
-    head_rows(pass, model.weights(), call.rows, call.logits);
+    head_rows(pass, weights, call.rows, call.logits);
+    ops.wait();
   } catch (const std::bad_alloc&) {
     return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
                  "Use a shorter text, or show fewer panels."};

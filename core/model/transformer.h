@@ -7,7 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/model/kv_cache.h"
-#include "core/model/model.h"
+#include "core/model/placed_model.h"
 #include "core/probe/plan.h"
 
 namespace glassbox {
@@ -28,10 +28,10 @@ struct ForwardCall {
   std::function<bool(int layer)> between_layers;  // may be empty; false cancels the call
 };
 
-// The activations of one call, allocated once and reused. Names are those of the taps.
+// The activations of one call in the backend's memory, allocated once and reused. Names are those of the taps.
 class Workspace {
  public:
-  Workspace(const ModelConfig& config, int max_rows);
+  Workspace(const ModelConfig& config, int max_rows, Ops& ops);  // throws std::bad_alloc
   int max_rows() const { return max_rows_; }
   size_t bytes() const { return memory_.bytes(); }
 
@@ -49,7 +49,10 @@ class Workspace {
   std::vector<int32_t> ids;             // [R]
   std::vector<KvSpan> spans;            // [sequences]
   std::vector<KeyRow> scores, pattern;  // [R]
+  std::vector<int32_t> logit_rows;      // rows that want logits
   Buffer keys_memory;                   // composed attention and captures of scores or pattern
+  Buffer logits_memory;                 // where the caller's logits are not in the backend's memory
+  Buffer host_memory;  // what edits and captures see of the backend's memory, if that is not the host's
 
  private:
   int max_rows_;
@@ -58,7 +61,9 @@ class Workspace {
 
 // Runs the rows through the model: reserves cache, computes, fills pages and logits, and only then commits the new
 // lengths of the sequences. Errors: cancelled; failed when memory runs out. After an error the lengths are as before.
-// Preconditions: 0 ≤ token < V, position < context, plan made for this model.
-Result<void> forward(const Model& model, Ops& ops, Precision precision, Workspace& workspace, const ForwardCall& call);
+// Preconditions: 0 ≤ token < V, position < context, plan made for this model; model, workspace and caches made for
+// `ops`.
+Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
+                     const ForwardCall& call);
 
 }  // namespace glassbox

@@ -38,11 +38,12 @@ struct SessionStore::KeptLogits {
 SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions)
     : model_(std::move(model)),
       ops_(std::move(ops)),
-      workspace_(std::make_unique<Workspace>(model_->config(), std::min(kMaxRows, model_->config().context))),
+      placed_(model_, *ops_),
+      workspace_(std::make_unique<Workspace>(model_->config(), std::min(kMaxRows, model_->config().context), *ops_)),
       page_pool_(std::make_shared<PagePool>()),
       max_sessions_(max_sessions) {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
-    pools_[static_cast<size_t>(precision)] = std::make_shared<KvPool>(model_->config(), precision);
+    pools_[static_cast<size_t>(precision)] = std::make_shared<KvPool>(model_->config(), precision, ops_);
   }
 }
 
@@ -199,7 +200,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
       const double layers_done = static_cast<double>(layer) / config.layer_count();
       return progress((begin - start + (end - begin) * layers_done) / (length - start));
     };
-    result = forward(*model_, *ops_, recipe.precision, *workspace_,
+    result = forward(placed_, *ops_, recipe.precision, *workspace_,
                      {rows, sequences, plan.empty() ? nullptr : &plan, logits, between_layers});
     if (result) session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
   }
@@ -272,7 +273,7 @@ Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision
     };
     const size_t count = rows.size() * static_cast<size_t>(config.vocab);
     if (const Result<void> done =
-            forward(*model_, *ops_, precision, *workspace_,
+            forward(placed_, *ops_, precision, *workspace_,
                     {rows, sequences, nullptr, std::span<float>(logits).first(count), between_layers});
         !done) {
       return done;

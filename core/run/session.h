@@ -60,6 +60,7 @@ class SessionStore {
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<Ops> ops_;
+  PlacedModel placed_;
   std::unique_ptr<Workspace> workspace_;
   std::shared_ptr<KvPool> pools_[2];  // by precision
   std::shared_ptr<PagePool> page_pool_;

@@ -79,8 +79,9 @@ class Bench {
     if (!model) give_up(model.error().message());
     model_ = model.take();
     if (model_->config().vocab < kFirstToken + kTokenSpan) give_up("the model has fewer tokens than are used here");
-    pool_ = std::make_shared<KvPool>(model_->config(), Precision::fast);
-    workspace_ = std::make_unique<Workspace>(model_->config(), kRowsPerCall);
+    placed_ = std::make_unique<PlacedModel>(model_, *ops_);
+    pool_ = std::make_shared<KvPool>(model_->config(), Precision::fast, ops_);
+    workspace_ = std::make_unique<Workspace>(model_->config(), kRowsPerCall, *ops_);
     logits_.resize(static_cast<size_t>(model_->config().vocab) * kMostSequences);
     line_ = std::make_unique<KvSequence>(pool_);
   }
@@ -128,7 +129,7 @@ class Bench {
   void call(std::span<KvSequence* const> sequences, size_t heads, const TapPlan* plan) {
     const auto logits = std::span(logits_).first(heads * static_cast<size_t>(model_->config().vocab));
     const Result<void> done =
-        forward(*model_, *ops_, Precision::fast, *workspace_, {rows_, sequences, plan, logits, {}});
+        forward(*placed_, *ops_, Precision::fast, *workspace_, {rows_, sequences, plan, logits, {}});
     if (!done) give_up(done.error().message());
   }
 
@@ -273,8 +274,9 @@ class Bench {
   }
 
   int threads_;
-  std::unique_ptr<Ops> ops_;
+  std::shared_ptr<Ops> ops_;
   std::shared_ptr<const Model> model_;
+  std::unique_ptr<PlacedModel> placed_;
   std::shared_ptr<KvPool> pool_;
   // All maps of a prefill stay in the pool: 283 MB for 512 tokens of the default model.
   std::shared_ptr<PagePool> page_pool_ = std::make_shared<PagePool>(size_t{4} << 30);

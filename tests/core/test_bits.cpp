@@ -97,30 +97,32 @@ TEST_CASE("threads and neighbours in the batch change no bit", "[bits]") {
   const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
   const ModelConfig& config = model->config();
   const std::vector<int32_t> tokens = some_tokens(300, 40), others = some_tokens(299, 33);
-  const auto run = [&](Ops& ops, bool beside) {
-    KvSequence a(std::make_shared<KvPool>(config, precision)), b(std::make_shared<KvPool>(config, precision));
+  const auto run = [&](const std::shared_ptr<Ops>& ops, bool beside) {
+    const auto pool = std::make_shared<KvPool>(config, precision, ops);
+    KvSequence a(pool), b(pool);
+    const PlacedModel placed(model, *ops);
     KvSequence* const sequences[] = {&b, &a};
-    Workspace workspace(config, 128);
+    Workspace workspace(config, 128, *ops);
     std::vector<ForwardRow> rows;
     for (size_t i = 0; beside && i < others.size(); ++i)
       rows.push_back({others[i], 0, static_cast<int32_t>(i), i + 1 == others.size()});
     for (size_t i = 0; i < tokens.size(); ++i)
       rows.push_back({tokens[i], 1, static_cast<int32_t>(i), i + 1 == tokens.size()});
     std::vector<float> logits(static_cast<size_t>(config.vocab) * (beside ? 2 : 1));
-    REQUIRE(forward(*model, ops, precision, workspace, {rows, sequences, nullptr, logits, {}}).ok());
+    REQUIRE(forward(placed, *ops, precision, workspace, {rows, sequences, nullptr, logits, {}}).ok());
     CHECK(a.length() == static_cast<int>(tokens.size()));
     return hash_logits(std::span<const float>(logits).last(static_cast<size_t>(config.vocab)));
   };
   for (const char* isa : {"portable", "avx2", "avx512"}) {
-    const std::unique_ptr<Ops> one = make_cpu_ops({1, isa, false});
+    const std::shared_ptr<Ops> one = make_cpu_ops({1, isa, false});
     if (!one) continue;
     INFO(isa);
-    const uint64_t expected = run(*one, false);
-    CHECK(run(*one, true) == expected);
+    const uint64_t expected = run(one, false);
+    CHECK(run(one, true) == expected);
     for (const int threads : {2, 3}) {
-      const std::unique_ptr<Ops> more = make_cpu_ops({threads, isa, false});
-      CHECK(run(*more, false) == expected);
-      CHECK(run(*more, true) == expected);
+      const std::shared_ptr<Ops> more = make_cpu_ops({threads, isa, false});
+      CHECK(run(more, false) == expected);
+      CHECK(run(more, true) == expected);
     }
   }
 }

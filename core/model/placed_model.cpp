@@ -1,0 +1,71 @@
+#include "core/model/placed_model.h"
+
+#include <map>
+
+namespace glassbox {
+namespace {
+
+// Copies what it is shown to the device, each piece of memory once: a tied head is the embedding.
+class Copier {
+ public:
+  Copier(Ops& ops, std::vector<Buffer>& memory) : ops_(ops), memory_(memory) {}
+
+  void move(Tensor& tensor) {
+    if (!tensor.empty()) tensor.data = copy_of(tensor.data, static_cast<size_t>(tensor.rows() * tensor.row_bytes));
+  }
+  void move(Linear& linear) {
+    move(linear.weight);
+    move(linear.bias);
+    linear.packed = nullptr;
+  }
+  void move(NormWeights& norm, int64_t width) {
+    for (const float** values : {&norm.weight, &norm.bias}) {
+      if (*values == nullptr) continue;
+      *values = reinterpret_cast<const float*>(copy_of(*values, static_cast<size_t>(width) * sizeof(float)));
+    }
+  }
+
+ private:
+  std::byte* copy_of(const void* host, size_t bytes) {
+    std::byte*& copy = copies_[host];
+    if (copy == nullptr) {
+      memory_.push_back(ops_.allocate(bytes));
+      copy = memory_.back().data();
+      ops_.upload(host, bytes, copy);
+    }
+    return copy;
+  }
+  Ops& ops_;
+  std::vector<Buffer>& memory_;
+  std::map<const void*, std::byte*> copies_;
+};
+
+}  // namespace
+
+PlacedModel::PlacedModel(std::shared_ptr<const Model> model, Ops& ops)
+    : model_(std::move(model)), on_host_(ops.on_host()) {
+  if (on_host_) return;
+  const int64_t width = model_->config().width;
+  copies_ = model_->weights();
+  Copier copier(ops, memory_);
+  copier.move(copies_.embedding);
+  copier.move(copies_.positions);
+  for (LayerWeights& layer : copies_.layers) {
+    copier.move(layer.attn_norm, width);
+    copier.move(layer.mlp_norm, width);
+    for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      copier.move(*linear);
+    }
+  }
+  copier.move(copies_.final_norm, width);
+  copier.move(copies_.head);
+  ops.wait();
+}
+
+const Weights& PlacedModel::weights(Precision precision) const {
+  if (!on_host_) return copies_;
+  if (precision == Precision::fast) model_->pack_weights();
+  return model_->weights();
+}
+
+}  // namespace glassbox
