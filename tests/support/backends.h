@@ -1,4 +1,5 @@
-// The backends that a test runs on: the reference, and the CPU backend once for each instruction set of this machine.
+// The backends that a test runs on: the reference, the CPU backend once for each instruction set of this machine, and
+// one whose memory the host does not see.
 #pragma once
 
 #include <memory>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "tests/support/far_ops.h"
 
 namespace glassbox {
 
@@ -25,6 +27,7 @@ inline std::vector<Backend> cpu_backends(int threads = 2) {
 inline std::vector<Backend> all_backends(int threads = 2) {
   std::vector<Backend> backends = cpu_backends(threads);
   backends.push_back({"reference", make_reference_ops()});
+  backends.push_back({"far", std::make_shared<FarOps>()});
   return backends;
 }
 
