@@ -7,6 +7,7 @@
 #include <GL/glext.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -36,19 +37,24 @@ void clear_framebuffer(int width, int height, uint32_t colour) {
 
 namespace {
 
-// A hash of eight bytes at a time (multiply and shift, as splitmix64 ends): a few hundred kilobytes each frame.
+// A hash of eight bytes at a time (multiply and shift, as splitmix64 ends): a few hundred kilobytes each frame. Long
+// lists go into four hashes in turn, since each step has to wait for the one before it.
 class Fingerprint {
  public:
-  void add(uint64_t word) {
-    hash_ = (hash_ ^ word) * 0xBF58476D1CE4E5B9u;
-    hash_ ^= hash_ >> 29;
-  }
+  void add(uint64_t word) { hash_ = step(hash_, word); }
   template <class T>
   void add(const ImVector<T>& values) {
     const auto* bytes = reinterpret_cast<const char*>(values.Data);
     const auto count = static_cast<size_t>(values.Size) * sizeof(T);
     add(count);
-    for (size_t i = 0; i < count; i += sizeof(uint64_t)) {
+    std::array<uint64_t, 4> lanes{1, 2, 3, 4}, words;
+    size_t i = 0;
+    for (; i + sizeof words <= count; i += sizeof words) {
+      std::memcpy(words.data(), bytes + i, sizeof words);
+      for (size_t lane = 0; lane < lanes.size(); ++lane) lanes[lane] = step(lanes[lane], words[lane]);
+    }
+    for (const uint64_t lane : lanes) add(lane);
+    for (; i < count; i += sizeof(uint64_t)) {
       uint64_t word = 0;
       std::memcpy(&word, bytes + i, std::min(sizeof word, count - i));
       add(word);
@@ -57,6 +63,10 @@ class Fingerprint {
   uint64_t value() const { return hash_; }
 
  private:
+  static uint64_t step(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0xBF58476D1CE4E5B9u;
+    return hash ^ hash >> 29;
+  }
   uint64_t hash_ = 0x9E3779B97F4A7C15u;
 };
 

@@ -165,6 +165,7 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   if (!text) return text.error();
   if (Result<void> good = check_measures(*text, (folder / "text.md").string()); !good) return good.error();
   Lesson lesson;
+  lesson.told = find_measures(*text).take();
   lesson.id = folder.filename().string();
   lesson.text = text.take();
   JsonFields fields(*json, "", ErrorKind::bad_file);
@@ -192,6 +193,10 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
   auto read_predictions = read_list<Prediction>(predictions, "predictions", read_prediction);
   if (!read_predictions) return in_file(read_predictions.error());
   lesson.predictions = read_predictions.take();
+  for (const Prediction& prediction : lesson.predictions) {
+    const std::vector<Quantity> told = find_measures(prediction.reveal).take();
+    lesson.told.insert(lesson.told.end(), told.begin(), told.end());
+  }
   auto read_tries = read_list<Try>(tries, "try", read_try);
   if (!read_tries) return in_file(read_tries.error());
   lesson.tries = read_tries.take();
@@ -206,12 +211,6 @@ Result<Lesson> read_lesson(const std::filesystem::path& folder) {
     lesson.sources.push_back(source);
   }
   return lesson;
-}
-
-void add_measures_of(const std::string& text, const Document& document, const ModelConfig& config, Needs& needs) {
-  const Result<std::vector<Quantity>> measures = find_measures(text);
-  if (!measures) return;  // loading refuses such a text
-  for (const Quantity& quantity : *measures) needs.merge(quantity_needs(quantity, document, config));
 }
 
 Result<void> run_commands(Workbench& bench, const std::vector<Command>& commands, int steps) {
@@ -362,8 +361,7 @@ Needs lesson_needs(const Lesson& lesson, const Document& document, const ModelCo
     for (const Condition& condition : goal.conditions)
       needs.merge(quantity_needs(condition.quantity, document, config));
   }
-  for (const Prediction& prediction : lesson.predictions) add_measures_of(prediction.reveal, document, config, needs);
-  add_measures_of(lesson.text, document, config, needs);
+  for (const Quantity& quantity : lesson.told) needs.merge(quantity_needs(quantity, document, config));
   return needs;
 }
 

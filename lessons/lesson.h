@@ -61,6 +61,7 @@ struct Lesson {
   std::vector<Goal> goals;
   std::string limits;  // what the experiment does not show
   std::vector<std::string> sources;
+  std::vector<Quantity> told;  // the {measure} objects of the text and the reveals
 };
 
 // For tests: how each goal is reached from the start, and a plausible wrong try that must not reach it.

@@ -207,13 +207,14 @@ void PromptBar::mark_hovered(FrameContext& context, ImGuiID id, ImVec2 min, ImVe
     field->DrawList->AddRectFilled({left, min.y + size.y - pad + theme.px(2)}, {right, min.y + size.y - line}, theme.well);
   }
   if (places_.empty() || refused_) return;
+  const bool over = ImGui::IsMouseHoveringRect(min, {min.x + size.x, min.y + size.y}) && ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows);
+  const int hovered = context.hovered.position;
+  const bool mark = hovered >= 0 && hovered < static_cast<int>(places_.size()) && places_[static_cast<size_t>(hovered)].begin >= 0;
+  if (!over && !mark) return;
   const ImVec2 start(min.x + theme.px(10), min.y + theme.px(kFieldPadding) - field->Scroll.y);
   const char *text = buffer_.data(), *end = text + buffer_.size();
   const float wrap = wrap_width(theme, size.x);
   const ImVec2 mouse = ImGui::GetIO().MousePos;
-  const bool over = ImGui::IsMouseHoveringRect(min, {min.x + size.x, min.y + size.y}) && ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows);
-  const int hovered = context.hovered.position;
-  const bool mark = hovered >= 0 && hovered < static_cast<int>(places_.size()) && places_[static_cast<size_t>(hovered)].begin >= 0;
   ImDrawList* draw = field->DrawList;
   draw->PushClipRect(min, {min.x + size.x, min.y + size.y});
   int under = -1;
@@ -385,6 +386,19 @@ void PromptBar::walk_on(int at_keys, int last, int count) {
   }
 }
 
+// Texts and places of all chips. A 400-token prompt is 400 short texts: those that stay are kept.
+void PromptBar::make_chips(const Theme& theme, const Model& model, const std::vector<int32_t>& tokens) {
+  if (chips_.model != model.hash() || chips_.scale != theme.scale) chips_ = {model.hash(), theme.scale, {}, {}, {0}};
+  const auto kept = static_cast<size_t>(std::mismatch(tokens.begin(), tokens.end(), chips_.tokens.begin(), chips_.tokens.end()).first - tokens.begin());
+  chips_.tokens = tokens;
+  chips_.texts.resize(kept);
+  chips_.lefts.resize(kept + 1);
+  for (size_t i = kept; i < tokens.size(); ++i) {
+    chips_.texts.push_back(token_text(theme, model.tokenizer(), tokens[i]));
+    chips_.lefts.push_back(chips_.lefts.back() + chip_size(theme, chips_.texts.back()).x + theme.px(kChipGap));
+  }
+}
+
 void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   const Theme& theme = context.theme;
   const Model* model = context.model();
@@ -404,12 +418,15 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
 
   // The prediction is of the step that is shown, so it waits while a newer one is being computed.
   const View& view = context.view();
-  if (view.chain.get() != predicted_from_) {
-    predicted_from_ = view.chain.get();
+  if (view.chain != predicted_from_) {
+    predicted_from_ = view.chain;
     predicted_ = -1;
     if (view.chain && !view.chain->candidates.empty()) {
-      const auto best = std::max_element(view.chain->candidates.begin(), view.chain->candidates.end(),
-                                         [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+      // Without penalties the candidates are in the order of the model's own logits.
+      const std::vector<Candidate>& candidates = view.chain->candidates;
+      const auto best = !view.chain->stages.front().active
+                            ? candidates.begin()
+                            : std::max_element(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
       predicted_ = best->id, predicted_probability_ = best->prob_model;
     }
   }
@@ -418,17 +435,10 @@ void PromptBar::draw_chips(FrameContext& context, ImVec2 min, float width) {
   const float gap = theme.px(kChipGap);
   const float reserved = predict ? chip_size(theme, next).x + theme.px(12) : 0;
 
-  // Widths of all chips; a 400-token prompt is 400 short texts.
-  std::vector<std::string> texts;
-  std::vector<float> lefts;
-  texts.reserve(tokens.size()), lefts.reserve(tokens.size() + 1);
-  float total = 0;
-  for (const int32_t token : tokens) {
-    texts.push_back(token_text(theme, tokenizer, token));
-    lefts.push_back(total);
-    total += chip_size(theme, texts.back()).x + gap;
-  }
-  lefts.push_back(total);
+  make_chips(theme, *model, tokens);
+  const std::vector<std::string>& texts = chips_.texts;
+  const std::vector<float>& lefts = chips_.lefts;
+  const float total = lefts.back();
   // The row begins at a chip of its own: whole chips only, since one that is cut reads as another token.
   const auto before_width = [&](int first) {
     return first > 0 ? text_size(theme.body, format_count(first) + " +").x + theme.px(8) : 0.0f;

@@ -1,6 +1,7 @@
 // The prompt bar: the text, its tokens as chips, the transport and the run's timeline. It stands above every stage.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class PromptBar {
   void mark_hovered(FrameContext& context, ImGuiID id, ImVec2 min, ImVec2 size);
   void draw_transport(FrameContext& context, float right, float top);
   void draw_chips(FrameContext& context, ImVec2 min, float width);
+  void make_chips(const Theme& theme, const Model& model, const std::vector<int32_t>& tokens);
   void walk_on(int at_keys, int last, int count);
   void explain_chip(FrameContext& context, int position, int32_t token);
 
@@ -41,7 +43,15 @@ class PromptBar {
   int seen_length_ = 0;            // tokens shown in the last frame
   std::vector<Place> places_;      // of the prompt's tokens
   std::string places_key_;
-  const ChainResult* predicted_from_ = nullptr;
+  struct Chips {
+    uint64_t model = 0;  // its hash
+    float scale = 0;     // of the theme
+    std::vector<int32_t> tokens;
+    std::vector<std::string> texts;
+    std::vector<float> lefts{0};  // of each, and the end of the last with its gap
+  };
+  Chips chips_;
+  std::shared_ptr<const ChainResult> predicted_from_;
   int32_t predicted_ = -1;
   float predicted_probability_ = 0;
 };

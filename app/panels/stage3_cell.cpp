@@ -271,7 +271,8 @@ void draw_value_line(FrameContext& context, const HeadReader& reader, const Open
   draw->AddRectFilled(min, {min.x + size.x, min.y + size.y}, theme.well, theme.px(Theme::kRounding));
   const View& view = context.view();
   const int32_t token = view.tokens[static_cast<size_t>(opened.key)];
-  const float logit = cell_logit(*context.model(), *view.step, reader.head().layer, reader.head().head, opened.query, opened.key, token);
+  const auto outputs = *context.memo.get<std::shared_ptr<HeadOutputs>>("stage 3 head outputs", 0, [] { return std::make_shared<HeadOutputs>(); });
+  const float logit = cell_logit(*context.model(), *view.step, reader.head().layer, reader.head().head, opened.query, opened.key, token, outputs.get());
   const std::string name = shown_token(context, opened.key);
   const std::string value = std::isnan(logit) ? std::string(kNoValue)
                             : std::abs(logit) < 0.01f ? format_value(static_cast<double>(logit), 2)

@@ -5,10 +5,12 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/pooling.h"
 #include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
+#include "core/run/lanes.h"
 
 namespace glassbox {
 
@@ -40,19 +42,26 @@ struct Grid {
   ImVec2 inner() const { return {cell.x - gap, cell.y - gap}; }
 };
 
-// The greatest weight of the thumbnail's cells that pixel (row, column) of `side` pixels covers. NaN when all of them
-// are masked.
-float pooled_weight(const Thumbnails& thumbnails, int layer, int head, int row, int column, int rows, int columns) {
-  const int side = thumbnails.side;
-  const int r0 = row * side / rows, r1 = std::max(r0 + 1, ((row + 1) * side + rows - 1) / rows);
-  const int c0 = column * side / columns, c1 = std::max(c0 + 1, ((column + 1) * side + columns - 1) / columns);
-  if (c0 > r1 - 1) return std::nanf("");
-  const float* weights = thumbnails.weights.data() +
-                         static_cast<size_t>(layer * thumbnails.heads + head) * static_cast<size_t>(side) * static_cast<size_t>(side);
-  float greatest = 0;
-  for (int r = r0; r < std::min(r1, side); ++r)
-    for (int c = c0; c < std::min(c1, side); ++c) greatest = std::max(greatest, weights[r * side + c]);
-  return greatest;
+using Spans = std::vector<PixelSpan>;
+
+// Paints a thumbnail with a pixel for each of the spans, `pitch` from row to row. Each has the colour of the greatest weight
+// that it covers, and none when the mask closes all of them.
+void paint_head(const Thumbnails& thumbnails, HeadChoice head, const Spans& down, const Spans& across, const ColourMap& map, ImU32* pixels,
+                size_t pitch) {
+  const auto side = static_cast<size_t>(thumbnails.side);
+  const std::span<const float> weights = std::span(thumbnails.weights).subspan(static_cast<size_t>(head.layer * thumbnails.heads + head.head) * side * side, side * side);
+  std::array<float, kThumbnail> greatest{}, row{};  // greatest: over the rows that one row of pixels covers
+  size_t open = 0;                                  // pixels of the row that are not masked; more from row to row
+  for (const PixelSpan& covered : down) {
+    greatest.fill(0);
+    for (int r = covered.begin; r < covered.end; ++r)
+      take_greater(weights.subspan(static_cast<size_t>(r) * side, static_cast<size_t>(r) + 1), greatest.data());
+    while (open < across.size() && across[open].begin < covered.end) ++open;
+    pool_row(std::span(across).first(open), greatest.data(), row.data());
+    map.paint(std::span(row).first(open), 0, 1, pixels);
+    std::fill(pixels + open, pixels + across.size(), 0u);
+    pixels += pitch;
+  }
 }
 
 uint64_t atlas_version(const FrameContext& context, const Thumbnails& thumbnails) {
@@ -88,11 +97,11 @@ void draw_atlas(FrameContext& context, ImDrawList* draw, const Thumbnails& thumb
   const int width = columns * thumbnails.heads, height = rows * thumbnails.layers;
   const ImTextureRef texture = context.textures.get(
       "heads.atlas", atlas_version(context, thumbnails), width, height, [&](std::span<ImU32> pixels) {
-        for (int y = 0; y < height; ++y)
-          for (int x = 0; x < width; ++x)
-            pixels[static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(x)] =
-                context.theme.attention_map.at(
-                    pooled_weight(thumbnails, y / rows, x / columns, y % rows, x % columns, rows, columns));
+        const Spans across = pixel_spans(columns, thumbnails.side), down = pixel_spans(rows, thumbnails.side);
+        for (int layer = 0; layer < thumbnails.layers; ++layer)
+          for (int head = 0; head < thumbnails.heads; ++head)
+            paint_head(thumbnails, {layer, head}, down, across, context.theme.attention_map,
+                       pixels.data() + static_cast<size_t>(layer * rows * width + head * columns), static_cast<size_t>(width));
       });
   const float u = 1.0f / static_cast<float>(thumbnails.heads), v = 1.0f / static_cast<float>(thumbnails.layers);
   for (int layer = first_layer; layer < last_layer; ++layer)
@@ -151,10 +160,8 @@ void draw_head_card(FrameContext& context, const Thumbnails& thumbnails, HeadCho
   const int side = thumbnails.side;
   const uint64_t version = atlas_version(context, thumbnails) + static_cast<uint64_t>(head.layer * 4096 + head.head) * 0x9E3779B97F4A7C15u;
   const ImTextureRef texture = context.textures.get("heads.preview", version, side, side, [&](std::span<ImU32> pixels) {
-    for (int r = 0; r < side; ++r)
-      for (int c = 0; c < side; ++c)
-        pixels[static_cast<size_t>(r * side + c)] =
-            context.theme.attention_map.at(pooled_weight(thumbnails, head.layer, head.head, r, c, side, side));
+    const Spans whole = pixel_spans(side, side);
+    paint_head(thumbnails, head, whole, whole, context.theme.attention_map, pixels.data(), static_cast<size_t>(side));
   });
   const float picture = std::max(1.0f, std::floor(theme.px(168) / static_cast<float>(side))) * static_cast<float>(side);
   const ImVec2 min = ImGui::GetCursorScreenPos();

@@ -2,13 +2,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
+#include "app/widgets/pooling.h"
 #include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
+#include "core/run/lanes.h"
 
 namespace glassbox {
 
@@ -98,19 +101,14 @@ Layout lay_out(const FrameContext& context, ImVec2 min, ImVec2 size, const Zoom&
   return layout;
 }
 
-// The cells that a pixel of the texture stands for, along one axis: [begin, end).
-struct Range {
-  int begin, end;
-};
-Range pixel_range(const Layout& layout, int offset, int span, int pixel) {
-  if (!layout.pooled) return {offset + pixel, offset + pixel + 1};
-  const int begin = offset + static_cast<int>(static_cast<int64_t>(pixel) * span / layout.pixels);
-  const int end = offset + static_cast<int>((static_cast<int64_t>(pixel + 1) * span + layout.pixels - 1) / layout.pixels);
-  return {begin, std::max(begin + 1, end)};
+// The cells that a pixel of the texture stands for, along one axis.
+PixelSpan pixel_range(const Layout& layout, int offset, int span, int pixel) {
+  const PixelSpan covered = pixel_span(pixel, layout.pixels, span);
+  return {offset + covered.begin, offset + covered.end};
 }
 
 // The cell with the greatest weight among those of a pixel.
-Cell strongest(const HeadReader& reader, Range rows, Range columns) {
+Cell strongest(const HeadReader& reader, PixelSpan rows, PixelSpan columns) {
   Cell best{rows.begin, columns.begin};
   float greatest = -1;
   for (int q = rows.begin; q < rows.end; ++q)
@@ -119,18 +117,22 @@ Cell strongest(const HeadReader& reader, Range rows, Range columns) {
   return best;
 }
 
-// The greatest weights of a row of pixels; NaN where all that a pixel stands for is masked.
-void read_weights(const HeadReader& reader, Range queries, std::span<const Range> columns, std::span<float> values) {
-  std::fill(values.begin(), values.end(), std::nanf(""));
+// The greatest weights of a row of pixels, from key `first` on; NaN where all that a pixel stands for is masked.
+// `greatest` is room for the keys in sight.
+void read_weights(const HeadReader& reader, PixelSpan queries, int first, std::span<const PixelSpan> columns, std::span<float> values,
+                  std::span<float> greatest) {
+  std::fill(greatest.begin(), greatest.end(), -std::numeric_limits<float>::infinity());
+  int open = 0;  // keys from here on are masked
   for (int query = queries.begin; query < queries.end; ++query) {
     const std::span<const float> weights = reader.weights(query);
-    for (size_t pixel = 0; pixel < values.size(); ++pixel) {
-      const auto begin = static_cast<size_t>(columns[pixel].begin), end = static_cast<size_t>(columns[pixel].end);
-      if (begin >= weights.size()) break;
-      for (const float weight : weights.subspan(begin, std::min(end, weights.size()) - begin))
-        if (!(values[pixel] >= weight)) values[pixel] = weight;
-    }
+    const size_t skipped = std::min(static_cast<size_t>(first), weights.size());
+    take_greater(weights.subspan(skipped, std::min(weights.size() - skipped, greatest.size())), greatest.data());
+    open = std::max(open, static_cast<int>(weights.size()) - first);
   }
+  const auto masked = std::partition_point(columns.begin(), columns.end(), [&](const PixelSpan& keys) { return keys.begin < open; });
+  const auto seen = static_cast<size_t>(masked - columns.begin());
+  pool_row(columns.first(seen), greatest.data(), values.data());
+  std::fill(values.begin() + static_cast<ptrdiff_t>(seen), values.end(), std::nanf(""));
 }
 
 uint64_t figure_version(const FrameContext& context, HeadChoice head, const Zoom& zoom) {
@@ -364,10 +366,10 @@ void draw_figure(FrameContext& context, const PanelBody& body, const HeadReader&
   heatmap.key = "attention pattern";
   heatmap.version = figure_version(context, reader.head(), zoom);
   heatmap.rows = heatmap.columns = layout.pixels;
-  std::vector<Range> columns;
-  for (int pixel = 0; pixel < layout.pixels; ++pixel) columns.push_back(pixel_range(layout, zoom.column, zoom.span, pixel));
+  const std::vector<PixelSpan> columns = pixel_spans(layout.pixels, zoom.span);
+  std::vector<float> greatest(static_cast<size_t>(zoom.span));
   heatmap.read_row = [&](int row, std::span<float> values) {
-    read_weights(reader, pixel_range(layout, zoom.row, zoom.span, row), columns, values);
+    read_weights(reader, pixel_range(layout, zoom.row, zoom.span, row), zoom.column, columns, values, greatest);
   };
   heatmap.map = &theme.attention_map;
   heatmap.logarithmic = context.document().log_map;

@@ -101,11 +101,12 @@ void draw_timeline(FrameContext& context, ImVec2 min, float width) {
   stand_at(pick, {under_x - radius, middle - radius}, {under_x + radius, middle + radius});
   draw_ways(context, context.document().run(), path[static_cast<size_t>(pick.asked.column)]);
   const Run& now = context.document().run();
+  const int reached = now.depth(now.cursor);
   for (int i = 0; i <= steps; ++i) {
     const int index = path[static_cast<size_t>(i)];
     const RunNode& node = now.nodes[static_cast<size_t>(index)];
     const ImVec2 centre(left + pitch * static_cast<float>(i), middle);
-    const bool current = index == now.cursor, past = i <= now.depth(now.cursor);
+    const bool current = index == now.cursor, past = i <= reached;
     const ImU32 colour = current ? theme.accent : past ? theme.text : theme.faint;
     const bool other_settings = i > 0 && !node.by_hand && node.sampler_hash != settings;
     if (i == 0) {

@@ -65,9 +65,12 @@ void App::run(const Command& command) {
 void App::update_theme() {
   const Document& document = bench_.document();
   const float factor = document.scale * monitor_scale_;
-  theme_ = make_theme(document.theme, factor, document.map, document.motion, fonts_);
+  const ThemeChoice choice{document.theme, factor, document.map, document.motion};
+  if (choice == themed_) return;
+  if (factor != themed_.factor) layout_stale_ = true;
+  themed_ = choice;
+  theme_ = make_theme(choice.kind, factor, choice.map, choice.motion, fonts_);
   apply_style(theme_);
-  if (factor != themed_scale_) layout_stale_ = true, themed_scale_ = factor;
 }
 
 void App::prepare(double now, float monitor_scale) {

@@ -130,7 +130,15 @@ class App final : public ShellServices {
   std::vector<Action> actions_;
   Hover hovered_, hover_;
   double now_ = 0, frame_seconds_ = 0;
-  float monitor_scale_ = 1, themed_scale_ = 0;
+  float monitor_scale_ = 1;
+  struct ThemeChoice {  // what the theme was made for
+    ThemeKind kind = ThemeKind::dark;
+    float factor = 0;
+    ProbabilityMap map = ProbabilityMap::glassbox;
+    bool motion = true;
+    bool operator==(const ThemeChoice&) const = default;
+  };
+  ThemeChoice themed_;
   bool about_ = false, about_opening_ = false, layout_stale_ = true, dragging_ = false;
   bool lesson_over_ = false;           // the lesson lies over the panels: there is no room beside them
   bool lesson_was_open_ = true;

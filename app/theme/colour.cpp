@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "core/run/lanes.h"
+
 namespace glassbox {
 
 namespace {
@@ -111,6 +113,20 @@ ColourMap make_diverging_map(ImU32 negative, ImU32 neutral, ImU32 positive) {
   }
   map.entries[127] = map.entries[128] = neutral;
   return map;
+}
+
+void ColourMap::paint(std::span<const float> values, float low, float per_unit, ImU32* pixels) const {
+  using Indices = int32_t __attribute__((vector_size(sizeof(Lanes))));
+  size_t i = 0;
+  for (; i + kFloatLanes <= values.size(); i += kFloatLanes) {
+    const Lanes t = (load_lanes(values.data() + i) - low) * per_unit;
+    const Indices painted = t == t;
+    const Lanes above = t > 0.0f ? t : Lanes{}, clamped = above < 1.0f ? above : Lanes{} + 1.0f;
+    const Indices index = __builtin_convertvector(clamped * 255.0f + 0.5f, Indices);
+    for (int64_t lane = 0; lane < kFloatLanes; ++lane)
+      pixels[i + static_cast<size_t>(lane)] = entries[static_cast<size_t>(index[lane])] & static_cast<ImU32>(painted[lane]);
+  }
+  for (; i < values.size(); ++i) pixels[i] = at((values[i] - low) * per_unit);
 }
 
 // The published maps at evenly spaced places.

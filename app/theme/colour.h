@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "imgui.h"
 
@@ -36,6 +37,8 @@ struct ColourMap {
     const float clamped = t < 0 ? 0 : t > 1 ? 1 : t;
     return entries[static_cast<size_t>(clamped * 255.0f + 0.5f)];
   }
+  // at((value − low) · per_unit) for each value, several at a time: textures have 100 000 pixels and more.
+  void paint(std::span<const float> values, float low, float per_unit, ImU32* pixels) const;
 };
 // From `from` over the hue of `through` to `to`, with OKLab lightness rising or falling evenly along t.
 ColourMap make_sequential_map(ImU32 from, ImU32 through, ImU32 to);

@@ -14,11 +14,24 @@ namespace {
 
 constexpr float kSmallestGridCell = 9;  // pixels; below, the grid would be most of the picture
 
-float place(const Heatmap& map, float value) {
-  if (!map.logarithmic) return (value - map.low) / (map.high - map.low);
-  if (!(value > 0)) return std::isnan(value) ? value : 0.0f;
-  return std::log(value / map.low) / std::log(map.high / map.low);
-}
+// Where a value lies on the colour map.
+struct Scale {
+  explicit Scale(const Heatmap& map)
+      : low(map.low), per_unit(1 / (map.logarithmic ? std::log(map.high / map.low) : map.high - map.low)), logarithmic(map.logarithmic) {}
+  float place(float value) const {
+    if (!logarithmic) return (value - low) * per_unit;
+    if (!(value > 0)) return std::isnan(value) ? value : 0.0f;
+    return std::log(value / low) * per_unit;
+  }
+  // The colours of a row. `values` is used up.
+  void paint(const ColourMap& colours, std::span<float> values, ImU32* pixels) const {
+    if (!logarithmic) return colours.paint(values, low, per_unit, pixels);
+    for (float& value : values) value = place(value);
+    colours.paint(values, 0, 1, pixels);
+  }
+  float low, per_unit;
+  bool logarithmic;
+};
 
 // The theme, map and limits are part of what the texture shows.
 uint64_t full_version(const Heatmap& map) {
@@ -59,6 +72,7 @@ void draw_grid(ImDrawList* draw, const Theme& theme, const Heatmap& map) {
 void draw_numbers(ImDrawList* draw, const Theme& theme, const Heatmap& map) {
   const float width = cell_width(map), height = cell_height(map);
   if (!map.numbers || width < theme.px(22) || height < theme.px(14)) return;
+  const Scale scale(map);
   std::vector<float> values(static_cast<size_t>(map.columns));
   for (int r = 0; r < map.rows; ++r) {
     map.read_row(r, values);
@@ -68,7 +82,7 @@ void draw_numbers(ImDrawList* draw, const Theme& theme, const Heatmap& map) {
       const std::string text = map.number_text ? map.number_text(value) : short_number(value);
       const ImVec2 extent = text_size(theme.mono_small, text), corner = map.corner(r, c);
       if (extent.x > width) continue;
-      const ImU32 under = map.map->at(place(map, value));
+      const ImU32 under = map.map->at(scale.place(value));
       const ImU32 ink = contrast(under, rgb(0x0B0D10)) > contrast(under, rgb(0xFFFFFF)) ? rgb(0x0B0D10) : rgb(0xFFFFFF);
       draw_text(draw, theme.mono_small, {corner.x + (width - extent.x) / 2, corner.y + (height - extent.y) / 2}, ink, text);
     }
@@ -111,10 +125,12 @@ void draw_heatmap(const Theme& theme, TextureCache& textures, const Heatmap& map
   ImDrawList* draw = ImGui::GetWindowDrawList();
   const ImTextureRef texture = textures.get(map.key, full_version(map), map.columns, map.rows, [&](std::span<ImU32> pixels) {
     std::vector<float> values(static_cast<size_t>(map.columns));  // of one row
+    const Scale scale(map);
     ImU32* pixel = pixels.data();
     for (int r = 0; r < map.rows; ++r) {
       map.read_row(r, values);
-      for (const float value : values) *pixel++ = map.map->at(place(map, value));
+      scale.paint(*map.map, values, pixel);
+      pixel += map.columns;
     }
   });
   TextureCache::draw_nearest(draw, texture, map.min, {map.min.x + map.size.x, map.min.y + map.size.y});

@@ -115,7 +115,9 @@ float direct_logit(const Model& model, const Step& step, int layer, int head, in
 std::vector<float> direct_logits(const Model& model, const Step& step, int position, int32_t token);
 // The part of direct_logit(layer, head, query) that comes through one key: weight · v_key · W_O[h] · (g ⊙ head row) / rms.
 // Over all keys it sums to direct_logit. Needs attn_pattern and v of the layer and resid_post of the last; NaN otherwise.
-float cell_logit(const Model& model, const Step& step, int layer, int head, int query, int key, int32_t token);
+// `outputs`: kept between calls, makes the next one faster.
+float cell_logit(const Model& model, const Step& step, int layer, int head, int query, int key, int32_t token,
+                 HeadOutputs* outputs = nullptr);
 
 // The thread. A newer job of the same kind replaces a waiting one, and takes its place in the queue.
 class AnalysisThread {

@@ -252,17 +252,19 @@ std::vector<float> direct_logits(const Model& model, const Step& step, int posit
   return logits;
 }
 
-float cell_logit(const Model& model, const Step& step, int layer, int head, int query, int key, int32_t token) {
+float cell_logit(const Model& model, const Step& step, int layer, int head, int query, int key, int32_t token,
+                 HeadOutputs* outputs) {
   if (!has_head(model.config(), step, layer, head, query) || key < 0 || key > query) return kNan;
   const LayerConfig& shape = model.config().layers[static_cast<size_t>(layer)];
   const Page* pattern = step.page(Tap::attn_pattern, layer, query);
   const Page* values = step.page(Tap::v, layer, key);
   const double scale = final_scale(model, step, query);
-  const std::vector<float> direction = logit_direction(model, token);
-  if (!pattern || !values || std::isnan(scale) || direction.empty()) return kNan;
+  if (!pattern || !values || std::isnan(scale) || token < 0 || token >= model.config().vocab) return kNan;
+  HeadOutputs own;
+  const std::vector<float>& through = (outputs ? *outputs : own).get(model, layer, head, token);
   const int group = head / (shape.heads / shape.kv_heads);  // query heads that share one key/value head stand together
   return pattern->head(query, head)[static_cast<size_t>(key)] *
-         scaled_dot(scale, values->head(key, group), through_head(model, direction, layer, head));
+         scaled_dot(scale, values->head(key, group), through);
 }
 
 }  // namespace glassbox

@@ -2,8 +2,10 @@
 // has one order, whatever the machine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 namespace glassbox {
 
@@ -22,6 +24,16 @@ inline void store_lanes(Lanes lanes, float* to) {
 
 inline Lanes greater(Lanes a, Lanes b) {
   return a > b ? a : b;
+}
+
+// greatest[k] = max(greatest[k], row[k]).
+inline void take_greater(std::span<const float> row, float* greatest) {
+  const auto count = static_cast<int64_t>(row.size());
+  int64_t k = 0;
+  for (; k + kFloatLanes <= count; k += kFloatLanes) {
+    store_lanes(greater(load_lanes(greatest + k), load_lanes(row.data() + k)), greatest + k);
+  }
+  for (; k < count; ++k) greatest[k] = std::max(greatest[k], row[static_cast<size_t>(k)]);
 }
 
 }  // namespace glassbox

@@ -13,16 +13,6 @@ int pixel_begin(int i, int length, int side) {
   return static_cast<int>(static_cast<int64_t>(i) * length / side);
 }
 
-// greatest[k] = max(greatest[k], row[k])
-void take_greater(std::span<const float> row, float* greatest) {
-  const int64_t count = static_cast<int64_t>(row.size());
-  int64_t k = 0;
-  for (; k + kFloatLanes <= count; k += kFloatLanes) {
-    store_lanes(greater(load_lanes(greatest + k), load_lanes(row.data() + k)), greatest + k);
-  }
-  for (; k < count; ++k) greatest[k] = std::max(greatest[k], row[static_cast<size_t>(k)]);
-}
-
 }  // namespace
 
 std::shared_ptr<const Thumbnails> make_thumbnails(const ModelConfig& config, const Step& step) {

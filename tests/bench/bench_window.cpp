@@ -6,7 +6,8 @@
 //   UI work    this thread's processor time for one frame: building it, and handing it to OpenGL
 // All is measured twice: as it is on this machine, and by a child process with Mesa's null driver (GALLIUM_NOOP), in
 // which OpenGL takes every call and draws nothing. On a machine without a graphics card the difference is what drawing in
-// software costs; the second figure is our own work. Usage: bench_window [--samples 200] [--json]
+// software costs; the second figure is our own work. Usage: bench_window [--samples 200] [--json] [--own] [--only TEXT]
+// --own leaves out the measurement with drawing; --only measures what has TEXT in its name.
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <random>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -196,7 +199,7 @@ std::string prose(Desk& desk, size_t count) {
   return text.str().substr(0, tokens[count - 1].end);
 }
 
-void measure_keystrokes(Desk& desk, json& rows, int samples, int stage, bool at_end) {
+void measure_keystrokes(Desk& desk, json& rows, const std::string& name, int samples, int stage, bool at_end) {
   constexpr int kWord = 6;  // letters that are typed before they are taken back
   const std::string base = prose(desk, 64);
   desk.set_up(stage, base);
@@ -234,7 +237,6 @@ void measure_keystrokes(Desk& desk, json& rows, int samples, int stage, bool at_
     desk.settle();
     if (desk.document().text != base) give_up("the letters were not taken back");
   }
-  const std::string name = "keystroke, 64 tokens, " + std::string(at_end ? "at the end" : "at the start") + ", stage " + std::to_string(stage);
   rows[name] = latency.summary();
   rows[name + ": the forward alone"] = forward.summary();
   rows[name + ": all but the forward"] = rest.summary();
@@ -262,7 +264,7 @@ ImVec2 find_temperature(Desk& desk) {
   give_up("the temperature's slider is not where it is looked for");
 }
 
-void measure_slider(Desk& desk, json& rows, int samples) {
+void measure_slider(Desk& desk, json& rows, const std::string& name, int samples) {
   desk.set_up(6, prose(desk, 64));
   const ImVec2 middle = find_temperature(desk);
   desk.move_to(middle);
@@ -285,12 +287,11 @@ void measure_slider(Desk& desk, json& rows, int samples) {
   }
   desk.hold(false);
   desk.settle();
-  rows["slider, 49 152 tokens"] = latency.summary();
-  rows["slider, 49 152 tokens: the chain alone"] = chain.summary();
+  rows[name] = latency.summary();
+  rows[name + ": the chain alone"] = chain.summary();
 }
 
-void measure_frames(Desk& desk, json& rows, int samples, int stage, size_t tokens) {
-  const std::string name = "stage " + std::to_string(stage) + ", " + std::to_string(tokens) + " tokens";
+void measure_frames(Desk& desk, json& rows, const std::string& name, int samples, int stage, size_t tokens) {
   desk.set_up(stage, prose(desk, tokens));
   Row still_build, still, playing_build, playing;
   for (int i = 0; i < samples; ++i) {
@@ -306,26 +307,37 @@ void measure_frames(Desk& desk, json& rows, int samples, int stage, size_t token
   desk.bench().pause();
   if (desk.view().tokens.size() <= tokens && samples > 10) give_up("nothing was generated");
   desk.settle();
-  rows["UI work, " + name] = still.summary();
-  rows["UI work, " + name + ": building alone"] = still_build.summary();
-  rows["UI work, " + name + ", playing"] = playing.summary();
-  rows["UI work, " + name + ", playing: building alone"] = playing_build.summary();
+  rows[name] = still.summary();
+  rows[name + ": building alone"] = still_build.summary();
+  rows[name + ", playing"] = playing.summary();
+  rows[name + ", playing: building alone"] = playing_build.summary();
 }
 
-json measure(int samples) {
+struct Part {
+  std::string name;
+  std::function<void(Desk&, json& rows, const std::string& name, int samples)> take;
+};
+std::vector<Part> all_parts() {
+  std::vector<Part> parts;
+  for (const auto& [stage, at_end] : {std::pair{1, true}, std::pair{3, true}, std::pair{3, false}})
+    parts.push_back({"keystroke, 64 tokens, " + std::string(at_end ? "at the end" : "at the start") + ", stage " + std::to_string(stage),
+                     [=](Desk& desk, json& rows, const std::string& name, int samples) { measure_keystrokes(desk, rows, name, samples, stage, at_end); }});
+  parts.push_back({"slider, 49 152 tokens", measure_slider});
+  for (const auto& [stage, tokens] : {std::pair{1, 64}, std::pair{2, 64}, std::pair{3, 64}, std::pair{6, 64}, std::pair{3, 512}})
+    parts.push_back({"UI work, stage " + std::to_string(stage) + ", " + std::to_string(tokens) + " tokens",
+                     [=](Desk& desk, json& rows, const std::string& name, int samples) { measure_frames(desk, rows, name, samples, stage, static_cast<size_t>(tokens)); }});
+  return parts;
+}
+
+json measure(std::span<const Part> parts, int samples) {
   Desk desk;
   json rows = json::object();
-  measure_keystrokes(desk, rows, samples, 1, true);
-  measure_keystrokes(desk, rows, samples, 3, true);
-  measure_keystrokes(desk, rows, samples, 3, false);
-  measure_slider(desk, rows, samples);
-  for (const int stage : {1, 2, 3, 6}) measure_frames(desk, rows, samples, stage, 64);
-  measure_frames(desk, rows, samples, 3, 512);
+  for (const Part& part : parts) part.take(desk, rows, part.name, samples);
   return {{"renderer", desk.renderer}, {"kernels", desk.bench().kernel_path()}, {"rows", rows}};
 }
 
 // measure() in a child process, where OpenGL draws nothing.
-json measure_without_drawing(int samples) {
+json measure_without_drawing(const Part& part, int samples) {
   int ends[2];
   if (pipe(ends) != 0) give_up("no pipe");
   const pid_t child = fork();
@@ -333,7 +345,7 @@ json measure_without_drawing(int samples) {
   if (child == 0) {
     close(ends[0]);
     setenv("GALLIUM_NOOP", "1", 1);
-    const std::string text = measure(samples).dump();
+    const std::string text = measure({&part, 1}, samples).dump();
     const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
     std::fflush(nullptr);
     _exit(written ? 0 : 1);
@@ -349,13 +361,28 @@ json measure_without_drawing(int samples) {
   return json::parse(text);
 }
 
-void print_table(const json& drawn, const json& own) {
-  std::printf("%s; %s\nmilliseconds, median / 95th percentile\n\n", drawn["renderer"].get<std::string>().c_str(), drawn["kernels"].get<std::string>().c_str());
-  std::printf("| what | our own work | with drawing |\n|---|---|---|\n");
-  for (const auto& [name, row] : drawn["rows"].items()) {
-    const json& mine = own["rows"][name];
-    std::printf("| %s | %.2f / %.2f | %.2f / %.2f |\n", name.c_str(), mine["median_ms"].get<double>(), mine["p95_ms"].get<double>(),
-                row["median_ms"].get<double>(), row["p95_ms"].get<double>());
+// Each part by a process of its own: the null driver (Mesa 22.3's) gives no vertex buffer back, and where memory grows
+// by a few hundred kilobytes a frame, making new pages is what would be measured in the end.
+json measure_without_drawing(std::span<const Part> parts, int samples) {
+  json all;
+  for (const Part& part : parts) {
+    json one = measure_without_drawing(part, samples);
+    if (all.is_null()) all = std::move(one);
+    else all["rows"].update(one["rows"]);
+  }
+  return all;
+}
+
+// `drawn` may be null.
+void print_table(const json& own, const json& drawn) {
+  std::printf("%s; %s\nmilliseconds, median / 95th percentile\n\n", (drawn.is_null() ? own : drawn)["renderer"].get<std::string>().c_str(), own["kernels"].get<std::string>().c_str());
+  std::printf("| what | our own work |%s\n|---|---|%s\n", drawn.is_null() ? "" : " with drawing |", drawn.is_null() ? "" : "---|");
+  const auto print = [](const json& row) { std::printf(" %.2f / %.2f |", row["median_ms"].get<double>(), row["p95_ms"].get<double>()); };
+  for (const auto& [name, row] : own["rows"].items()) {
+    std::printf("| %s |", name.c_str());
+    print(row);
+    if (!drawn.is_null()) print(drawn["rows"][name]);
+    std::printf("\n");
   }
 }
 
@@ -365,19 +392,25 @@ void print_table(const json& drawn, const json& own) {
 int main(int argc, char** argv) {
   using namespace glassbox::bench;
   int samples = 200;
-  bool as_json = false;
+  bool as_json = false, only_own = false;
+  std::string only;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--json") as_json = true;
+    else if (word == "--own") only_own = true;
     else if (word == "--samples" && i + 1 < argc) samples = std::atoi(argv[++i]);
+    else if (word == "--only" && i + 1 < argc) only = argv[++i];
     else samples = 0;
   }
   if (samples < 1) {
-    std::fprintf(stderr, "usage: bench_window [--samples N] [--json]\n");
+    std::fprintf(stderr, "usage: bench_window [--samples N] [--json] [--own] [--only TEXT]\n");
     return 2;
   }
-  const json own = measure_without_drawing(samples);
-  const json drawn = measure(samples);
+  std::vector<Part> parts = all_parts();
+  std::erase_if(parts, [&](const Part& part) { return part.name.find(only) == std::string::npos; });
+  if (parts.empty()) give_up("nothing that is measured has this in its name: " + only);
+  const json own = measure_without_drawing(parts, samples);
+  const json drawn = only_own ? json() : measure(parts, samples);
   if (as_json) std::printf("%s\n", json{{"without_drawing", own}, {"drawn", drawn}}.dump(1).c_str());
-  else print_table(drawn, own);
+  else print_table(own, drawn);
 }
