@@ -129,6 +129,8 @@ template <class T>
 T __ldg(const T* p) {
   return *p;
 }
+inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
 }

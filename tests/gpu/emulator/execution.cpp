@@ -19,21 +19,25 @@ namespace glassbox::emulator {
 namespace {
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 const char* call_name(WarpCall call) {
   return call == WarpCall::sync ? "__syncwarp" : call == WarpCall::shuffle ? "a shuffle" : "a vote";
 }
 
-std::string describe_mask(unsigned mask) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%08x", mask);
-  return text;
+// The call in which a thread waits.
+std::string describe_call(const Thread& thread) {
+  char mask[16];
+  std::snprintf(mask, sizeof mask, "%08x", thread.mask);
+  return std::string(call_name(thread.call)) + " at " + describe(thread.where) + " with mask " + mask;
 }
 
-// What __syncwarp orders: met_[w][a][b] is the time up to which what lane b did comes before what lane a does now.
-struct WarpClock {
+struct Warp {
+  unsigned waiting = 0;  // lanes in a call
+  unsigned gone = 0;     // lanes that have ended or never were
+  // What __syncwarp orders: met[a][b] is the time up to which what lane b did comes before what lane a does now.
   uint32_t now = 0;
   std::array<std::array<uint32_t, kWarp>, kWarp> met{};
 };
@@ -49,9 +53,14 @@ class Block {
 
   unsigned size = 0;
   std::array<Thread, kMostThreads> threads;
-  std::array<WarpClock, kMostThreads / kWarp> clocks;
+  bool ordered(unsigned own, unsigned lane, uint32_t time) const {
+    return warps_[own / kWarp].met[own % kWarp][lane] > time;
+  }
+  uint32_t time_of_warp(unsigned own) const { return warps_[own / kWarp].now; }
 
  private:
+  [[noreturn]] void stop_at_mask(const Thread& own, unsigned gone);
+  void finish_warp_call(WarpCall call, unsigned mask, unsigned first);
   void draw_order(uint32_t seed);
   int next_rank() const;
   void make_ready(Thread& thread);
@@ -59,6 +68,7 @@ class Block {
   void report_stuck();
 
   Context host_;
+  std::array<Warp, kMostThreads / kWarp> warps_;
   unsigned waiting_ = 0, first_waiting_ = 0;  // at the barrier
   unsigned ended_ = 0;
   int last_rank_ = -1;
@@ -119,6 +129,10 @@ void Block::run(const Launch& launch) {
   now.block_segment = ++now.segment;
   draw_order(schedule().seed + now.segment);
   ready_ = {};
+  for (unsigned first = 0; first < size; first += kWarp) {
+    warps_[first / kWarp].waiting = 0;
+    warps_[first / kWarp].gone = size - first < kWarp ? ~0u << (size - first) : 0;
+  }
   for (unsigned i = 0; i < size; ++i) {
     Thread& thread = threads[i];
     thread.number = i;
@@ -149,7 +163,9 @@ void Block::wait(Thread::State state) {
 }
 
 void Block::end_thread() {
+  const unsigned number = running().thread->number;
   wait(Thread::State::ended);
+  warps_[number / kWarp].gone |= 1u << (number % kWarp);
   ++ended_;
   leave();
 }
@@ -179,58 +195,65 @@ void Block::meet(const std::source_location& where) {
 void Block::meet_warp(WarpCall call, unsigned mask, const std::source_location& where) {
   Thread& own = *running().thread;
   const unsigned first = own.number / kWarp * kWarp, own_bit = 1u << (own.number % kWarp);
-  const std::string what = std::string(call_name(call)) + " at " + describe(where);
-  if ((mask & own_bit) == 0) {
-    stop_launch(FaultKind::warp,
-                "the mask " + describe_mask(mask) + " of " + what + " does not name the thread itself");
-  }
+  Warp& warp = warps_[first / kWarp];
   own.where = where;
   own.call = call;
   own.mask = mask;
-  bool complete = true;
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    if ((mask >> lane & 1) == 0 || first + lane == own.number) continue;
-    const bool exists = first + lane < size;
-    if (!exists || threads[first + lane].state == Thread::State::ended) {
-      stop_launch(FaultKind::warp, "the mask " + describe_mask(mask) + " of " + what + " names lane " +
-                                       std::to_string(lane) + ", which " +
-                                       (exists ? "has ended" : "the block does not have"));
-    }
-    const Thread& other = threads[first + lane];
-    if (other.state != Thread::State::in_warp || (other.mask != mask && (other.mask & own_bit) == 0)) {
-      complete = false;
-    } else if (other.mask != mask || other.call != call ||
-               (call != WarpCall::sync && !same_place(other.where, where))) {
-      stop_launch(FaultKind::warp, what + " with mask " + describe_mask(mask) + " names lane " + std::to_string(lane) +
-                                       ", which waits for this thread in " + call_name(other.call) + " at " +
-                                       describe(other.where) + " with mask " + describe_mask(other.mask));
+  if ((mask & own_bit) == 0 || (mask & warp.gone) != 0) stop_at_mask(own, mask & warp.gone);
+  // All that wait were compared with the first of them when they came; the last one looks at all once more, because
+  // they may have come with other masks.
+  const unsigned waiting = mask & warp.waiting;
+  const bool complete = (waiting | own_bit) == mask;
+  for (unsigned lanes = waiting; lanes != 0; lanes &= complete ? lanes - 1 : 0) {
+    const Thread& other = threads[first + static_cast<unsigned>(std::countr_zero(lanes))];
+    if (other.mask != mask && (other.mask & own_bit) == 0 && !complete) continue;  // it waits for others first
+    if (other.mask != mask || other.call != call || (call != WarpCall::sync && !same_place(other.where, where))) {
+      stop_launch(FaultKind::warp, describe_call(own) + " names the lane of " + describe_thread(other.number) +
+                                       ", which waits in " + describe_call(other));
     }
   }
   wait(Thread::State::in_warp);
-  if (complete) {
-    unsigned ballot = 0;
-    WarpClock& clock = clocks[first / kWarp];
-    std::array<uint32_t, kWarp> met{};
-    if (call == WarpCall::sync) ++clock.now;
-    for (unsigned lane = 0; lane < kWarp; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
-      Thread& thread = threads[first + lane];
-      ballot |= thread.result << lane;
-      if (call == WarpCall::shuffle) {
-        std::memcpy(thread.received, threads[first + thread.source_lane].value, thread.value_bytes);
-      }
-      for (unsigned other = 0; other < kWarp && call == WarpCall::sync; ++other) {
-        met[other] = (mask >> other & 1) != 0 ? clock.now : std::max(met[other], clock.met[lane][other]);
-      }
+  warp.waiting |= own_bit;
+  if (complete) finish_warp_call(call, mask, first);
+  switch_fiber(own.context, host_);
+}
+
+void Block::stop_at_mask(const Thread& own, unsigned gone) {
+  std::string text = describe_call(own);
+  if (gone == 0) {
+    text += " does not name the thread itself";
+  } else {
+    const auto lane = static_cast<unsigned>(std::countr_zero(gone));
+    text += " names lane " + std::to_string(lane) + ", which " +
+            (own.number / kWarp * kWarp + lane < size ? "has ended" : "the block does not have");
+  }
+  stop_launch(FaultKind::warp, text);
+}
+
+// All lanes of the mask are there: each gets what it came for.
+void Block::finish_warp_call(WarpCall call, unsigned mask, unsigned first) {
+  unsigned ballot = 0;
+  Warp& warp = warps_[first / kWarp];
+  std::array<uint32_t, kWarp> met{};
+  if (call == WarpCall::sync) ++warp.now;
+  for (unsigned lanes = mask; lanes != 0; lanes &= lanes - 1) {
+    const auto lane = static_cast<unsigned>(std::countr_zero(lanes));
+    Thread& thread = threads[first + lane];
+    ballot |= thread.result << lane;
+    if (call == WarpCall::shuffle) {
+      std::memcpy(thread.received, threads[first + thread.source_lane].value, thread.value_bytes);
     }
-    for (unsigned lane = 0; lane < kWarp; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
-      if (call == WarpCall::sync) clock.met[lane] = met;
-      threads[first + lane].result = ballot;
-      make_ready(threads[first + lane]);
+    for (unsigned other = 0; other < kWarp && call == WarpCall::sync; ++other) {
+      met[other] = (mask >> other & 1) != 0 ? warp.now : std::max(met[other], warp.met[lane][other]);
     }
   }
-  switch_fiber(own.context, host_);
+  for (unsigned lanes = mask; lanes != 0; lanes &= lanes - 1) {
+    const auto lane = static_cast<unsigned>(std::countr_zero(lanes));
+    if (call == WarpCall::sync) warp.met[lane] = met;
+    threads[first + lane].result = ballot;
+    make_ready(threads[first + lane]);
+  }
+  warp.waiting &= ~mask;
 }
 
 // No thread can go on, and some have not ended.
@@ -246,8 +269,7 @@ void Block::report_stuck() {
   running().thread = &threads[in_warp != nullptr ? in_warp->number : at_barrier->number];
   std::string text;
   if (in_warp != nullptr) {
-    text = "it waits for ever in " + std::string(call_name(in_warp->call)) + " at " + describe(in_warp->where) +
-           " with mask " + describe_mask(in_warp->mask);
+    text = "it waits for ever in " + describe_call(*in_warp);
   } else {
     text = "it waits for ever at the barrier at " + describe(at_barrier->where);
   }
@@ -343,10 +365,10 @@ void stop_launch(FaultKind kind, const std::string& text, const void* address) {
 
 bool ordered_in_warp(unsigned lane, uint32_t time) {
   const unsigned own = running().thread->number;
-  return block().clocks[own / kWarp].met[own % kWarp][lane] > time;
+  return block().ordered(own, lane, time);
 }
 uint32_t warp_time() {
-  return block().clocks[running().thread->number / kWarp].now;
+  return block().time_of_warp(running().thread->number);
 }
 
 // What a kernel calls (emulated_device.h).
@@ -368,8 +390,11 @@ unsigned own_lane() {
 void exchange(unsigned mask, unsigned source, void* value, size_t bytes, const std::source_location& where) {
   Thread& own = *running().thread;
   if ((mask >> source & 1) == 0) {
-    stop_launch(FaultKind::warp, "the shuffle at " + describe(where) + " reads from lane " + std::to_string(source) +
-                                     ", which its mask " + describe_mask(mask) + " does not name");
+    own.where = where;
+    own.call = WarpCall::shuffle;
+    own.mask = mask;
+    stop_launch(FaultKind::warp,
+                describe_call(own) + " reads from lane " + std::to_string(source) + ", which the mask does not name");
   }
   own.source_lane = source;
   own.value_bytes = bytes;

@@ -1,0 +1,70 @@
+// Every operation of Ops (kernels/ops.h has their equations) as a launch on a stream. All pointers are the device's, in
+// Tensor, KvSpan and KeyRow too. Nothing here allocates, waits or keeps state, and the sizes of a launch depend on its
+// arguments alone, so that a graph may capture it: positions and lengths are read from device memory when it runs.
+//
+// A function returns the error of its launch. Letters of shapes: kernels/dims.h.
+#pragma once
+
+#include <driver_types.h>
+
+#include <cstdint>
+
+#include "kernels/ops.h"
+
+namespace glassbox::cuda {
+
+inline constexpr int kMostHeadDim = 256;  // D; attention refuses more
+
+// row_kernels.cu
+
+// out[r] = dequantised table[ids[r]]. table [V, C], ids [rows], out [rows, C].
+cudaError_t embed(const Tensor& table, const int32_t* ids, int64_t rows, float* out, cudaStream_t stream);
+// x, out [rows, n]; weight, bias [n], bias may be null. out may be x.
+cudaError_t rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out,
+                    cudaStream_t stream);
+cudaError_t layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
+                      float* out, cudaStream_t stream);
+// [n]; out may be an input.
+cudaError_t add(const float* a, const float* b, int64_t n, float* out, cudaStream_t stream);
+cudaError_t multiply(const float* a, const float* b, int64_t n, float* out, cudaStream_t stream);
+cudaError_t silu(const float* x, int64_t n, float* out, cudaStream_t stream);
+cudaError_t gelu_tanh(const float* x, int64_t n, float* out, cudaStream_t stream);
+
+// linear.cu
+
+// out = x Wᵀ + b in fp32 on dequantised weights. x [rows, K], weight [N, K] of any dtype, bias [N] or empty,
+// out [rows, N].
+cudaError_t linear(const float* x, const Tensor& weight, const Tensor& bias, int64_t rows, float* out,
+                   cudaStream_t stream);
+
+// rope.cu
+
+// x, out [R, heads, D], may be the same; frequency [D/2] in radians a position.
+cudaError_t rope(const float* x, const RowPosition* rows, int row_count, int heads, int head_dim,
+                 const float* frequency, float attention_factor, float* out, cudaStream_t stream);
+
+// attention.cu
+
+// AttentionArgs (kernels/ops.h) in device memory.
+struct AttentionRows {
+  const RowPosition* rows = nullptr;  // [R]
+  int row_count = 0;
+  const KvSpan* sequences = nullptr;          // of each a table of its blocks [G, kKvBlock, D]
+  int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D
+  float scale = 1.0f;
+  float soft_cap = 0.0f;
+  int32_t window = 0;
+};
+
+// k, v [R, G, D].
+cudaError_t kv_store(const AttentionRows& args, const float* k, const float* v, cudaStream_t stream);
+// One pass over the keys. q, z [R, H, D]; scores, pattern [R] or null. Storing changes no bit of z.
+cudaError_t attention(const AttentionRows& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
+                      cudaStream_t stream);
+// The same in steps, for edits between them; z then agrees with attention()'s up to the rounding of a sum.
+cudaError_t attention_scores(const AttentionRows& args, const float* q, const KeyRow* scores, cudaStream_t stream);
+cudaError_t attention_softmax(const AttentionRows& args, const KeyRow* scores, const KeyRow* pattern,
+                              cudaStream_t stream);
+cudaError_t attention_mix(const AttentionRows& args, const KeyRow* pattern, float* z, cudaStream_t stream);
+
+}  // namespace glassbox::cuda

@@ -1,0 +1,123 @@
+// What goes along rows: embedding, norms, elementwise functions. One block a row, or one thread a value.
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/formats.h"
+#include "kernels/cuda/reductions.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+dim3 blocks_for(int64_t values) {
+  return dim3(static_cast<unsigned>((values + kThreads - 1) / kThreads));
+}
+
+__device__ int64_t own_value() {
+  return int64_t{blockIdx.x} * kThreads + threadIdx.x;
+}
+
+// table [V, C], out [R, C]
+template <DType kType>
+__global__ void embed_rows(const std::byte* table, int64_t row_bytes, int64_t columns, const int32_t* ids, float* out) {
+  const std::byte* row = table + ids[blockIdx.x] * row_bytes;
+  out += blockIdx.x * columns;
+  for (int64_t first = int64_t{threadIdx.x} * kOctet; first < columns; first += kThreads * kOctet) {
+    const int count = columns - first < kOctet ? static_cast<int>(columns - first) : kOctet;
+    float values[kOctet];
+    Format<kType>::unpack(row, first, count, values);
+    for (int i = 0; i < count; ++i) out[first + i] = values[i];
+  }
+}
+
+// out = x / √(mean(x²) + ε) ⊙ weight. x, out [R, n]
+__global__ void rmsnorm_rows(const float* x, const float* weight, float eps, int64_t n, float* out) {
+  x += blockIdx.x * n;
+  out += blockIdx.x * n;
+  float square = 0.0f;
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) square = fmaf(x[i], x[i], square);
+  const float scale = 1.0f / sqrtf(sum_block<kThreads>(square) / static_cast<float>(n) + eps);
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) out[i] = x[i] * scale * weight[i];
+}
+
+// out = (x − mean) / √(variance + ε) ⊙ weight + bias. x, out [R, n]
+__global__ void layernorm_rows(const float* x, const float* weight, const float* bias, float eps, int64_t n,
+                               float* out) {
+  x += blockIdx.x * n;
+  out += blockIdx.x * n;
+  float sum = 0.0f;
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) sum += x[i];
+  const float mean = sum_block<kThreads>(sum) / static_cast<float>(n);
+  float square = 0.0f;  // of what is left: the sum of squares less the mean's square would cancel
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) square = fmaf(x[i] - mean, x[i] - mean, square);
+  const float scale = 1.0f / sqrtf(sum_block<kThreads>(square) / static_cast<float>(n) + eps);
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) {
+    out[i] = fmaf((x[i] - mean) * scale, weight[i], bias == nullptr ? 0.0f : bias[i]);
+  }
+}
+
+__global__ void add_values(const float* a, const float* b, int64_t n, float* out) {
+  if (own_value() < n) out[own_value()] = a[own_value()] + b[own_value()];
+}
+
+__global__ void multiply_values(const float* a, const float* b, int64_t n, float* out) {
+  if (own_value() < n) out[own_value()] = a[own_value()] * b[own_value()];
+}
+
+__global__ void silu_values(const float* x, int64_t n, float* out) {
+  if (own_value() >= n) return;
+  const float v = x[own_value()];
+  out[own_value()] = v / (1.0f + expf(-v));
+}
+
+// ½x(1 + tanh(u)) is x / (1 + exp(−2u)), which does not cancel where tanh is near −1.
+__global__ void gelu_tanh_values(const float* x, int64_t n, float* out) {
+  if (own_value() >= n) return;
+  constexpr float kTwoRootTwoOverPi = 1.5957691216057308f;
+  const float v = x[own_value()];
+  out[own_value()] = v / (1.0f + expf(-kTwoRootTwoOverPi * v * fmaf(0.044715f * v, v, 1.0f)));
+}
+
+}  // namespace
+
+cudaError_t embed(const Tensor& table, const int32_t* ids, int64_t rows, float* out, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  return with_format(table.dtype, [&](auto type) {
+    return launch(embed_rows<type()>, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, stream,
+                  static_cast<const std::byte*>(table.data), table.row_bytes, table.columns(), ids, out);
+  });
+}
+
+cudaError_t rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out,
+                    cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  return launch(rmsnorm_rows, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, stream, x, weight, eps, n, out);
+}
+
+cudaError_t layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
+                      float* out, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  return launch(layernorm_rows, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, stream, x, weight, bias, eps, n,
+                out);
+}
+
+cudaError_t add(const float* a, const float* b, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(add_values, blocks_for(n), dim3(kThreads), 0, stream, a, b, n, out);
+}
+
+cudaError_t multiply(const float* a, const float* b, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(multiply_values, blocks_for(n), dim3(kThreads), 0, stream, a, b, n, out);
+}
+
+cudaError_t silu(const float* x, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(silu_values, blocks_for(n), dim3(kThreads), 0, stream, x, n, out);
+}
+
+cudaError_t gelu_tanh(const float* x, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(gelu_tanh_values, blocks_for(n), dim3(kThreads), 0, stream, x, n, out);
+}
+
+}  // namespace glassbox::cuda

@@ -1,0 +1,336 @@
+// Attention and the store of keys and values on the device against the reference.
+#include "tests/gpu/parity.h"
+
+namespace glassbox::testing {
+namespace {
+
+constexpr double kScoreBound = 1e-12;  // fp32 rounding
+constexpr double kBound = 1e-11;       // the exponential magnifies the rounding of scores
+
+struct Shape {
+  int heads, kv_heads, head_dim;
+};
+const Shape kShapes[] = {{1, 1, 1}, {2, 1, 7}, {6, 2, 64}, {4, 4, 33}, {3, 1, 80}, {2, 1, 256}};
+
+// The caches of some sequences twice, on the host and on the device, in blocks that are poisoned with NaN.
+class Caches {
+ public:
+  Caches(const Shape& shape, DType dtype, const std::vector<int32_t>& lengths)
+      : block_(static_cast<size_t>(shape.kv_heads * kKvBlock * shape.head_dim * dtype_info(dtype).block_bytes)) {
+    size_t blocks = 0;
+    for (const int32_t length : lengths) blocks += 2 * static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
+    host_memory_.assign(blocks * block_, std::byte{0xff});
+    device_memory_ = std::make_unique<DeviceBuffer<std::byte>>(host_memory_);
+    // Last block first, so that none follows the one before it.
+    std::vector<std::byte*> device_table;
+    for (size_t b = 0; b < blocks; ++b) {
+      host_table_.push_back(host_memory_.data() + (blocks - 1 - b) * block_);
+      device_table.push_back(device_memory_->data() + (blocks - 1 - b) * block_);
+    }
+    device_table_ = std::make_unique<DeviceBuffer<std::byte*>>(device_table);
+    std::vector<KvSpan> device_spans;
+    size_t at = 0;
+    for (const int32_t length : lengths) {
+      const size_t n = static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
+      host.push_back({host_table_.data() + at, host_table_.data() + at + n, dtype});
+      device_spans.push_back({device_table_->data() + at, device_table_->data() + at + n, dtype});
+      at += 2 * n;
+    }
+    device = std::make_unique<DeviceBuffer<KvSpan>>(device_spans);
+  }
+  void upload() { device_memory_->write(host_memory_); }
+  // Bytes that the device's cache has otherwise than the host's.
+  size_t differences() const {
+    const std::vector<std::byte> found = device_memory_->read();
+    size_t count = 0;
+    for (size_t i = 0; i < found.size(); ++i) count += found[i] == host_memory_[i] ? 0 : 1;
+    return count;
+  }
+  std::vector<KvSpan> host;
+  std::unique_ptr<DeviceBuffer<KvSpan>> device;
+
+ private:
+  size_t block_;
+  std::vector<std::byte> host_memory_;
+  std::unique_ptr<DeviceBuffer<std::byte>> device_memory_;
+  std::vector<std::byte*> host_table_;
+  std::unique_ptr<DeviceBuffer<std::byte*>> device_table_;
+};
+
+// Some rows of some sequences, whose keys are all stored.
+struct Problem {
+  Problem(const Shape& s, DType dtype, const std::vector<int32_t>& lengths, std::vector<RowPosition> r)
+      : shape(s), caches(s, dtype, lengths), rows(std::move(r)), device_rows(rows) {
+    host.rows = rows;
+    host.sequences = caches.host;
+    host.heads = s.heads;
+    host.kv_heads = s.kv_heads;
+    host.head_dim = s.head_dim;
+    host.scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+    q = random_floats(rows.size() * static_cast<size_t>(s.heads * s.head_dim), 1, 1.5f);
+    std::vector<RowPosition> all;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      for (int32_t p = 0; p < lengths[i]; ++p) all.push_back({static_cast<int32_t>(i), p});
+    }
+    const size_t n = all.size() * static_cast<size_t>(s.kv_heads * s.head_dim);
+    AttentionArgs store = host;
+    store.rows = all;
+    make_reference_ops()->kv_store(store, random_floats(n, 2).data(), random_floats(n, 3).data());
+    caches.upload();
+  }
+  cuda::AttentionRows device() const {
+    return {device_rows.data(),
+            static_cast<int>(rows.size()),
+            caches.device->data(),
+            shape.heads,
+            shape.kv_heads,
+            shape.head_dim,
+            host.scale,
+            host.soft_cap,
+            host.window};
+  }
+  Shape shape;
+  Caches caches;
+  std::vector<RowPosition> rows;
+  DeviceBuffer<RowPosition> device_rows;
+  AttentionArgs host;
+  std::vector<float> q;
+};
+
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+
+// Room for what has a key axis, [R] rows of [H, position + 1] with a gap between heads; every second row wants two of
+// the masked keys too, and every third nothing at all where `some` is set.
+struct KeyRows {
+  KeyRows(const Problem& p, bool some) {
+    for (const RowPosition& row : p.rows) {
+      const int64_t stride = row.position + 1 + 3;
+      size += static_cast<size_t>(p.shape.heads * stride);
+      rows.push_back({nullptr, stride, rows.size() % 2 == 0 ? stride - 1 : 0});
+      wanted.push_back(!some || rows.size() % 3 != 0);
+    }
+    heads = p.shape.heads;
+  }
+  std::vector<KeyRow> at(float* data) const {
+    std::vector<KeyRow> placed = rows;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      placed[r].data = wanted[r] ? data : nullptr;
+      data += heads * rows[r].head_stride;
+    }
+    return placed;
+  }
+  std::vector<KeyRow> rows;
+  std::vector<bool> wanted;
+  size_t size = 0;
+  int heads = 0;
+};
+
+// The values that are numbers, and how many are not: those are the gaps, which must stay as they were.
+std::vector<float> numbers(const std::vector<float>& values, size_t& gaps) {
+  std::vector<float> found;
+  gaps = 0;
+  for (const float v : values) {
+    if (std::isnan(v)) {
+      ++gaps;
+    } else {
+      found.push_back(v == kHidden ? -12345.0f : v);  // the error of an infinity is none
+    }
+  }
+  return found;
+}
+
+void check_keys(const std::vector<float>& found, const std::vector<float>& truth, double bound) {
+  size_t found_gaps = 0, true_gaps = 0;
+  const std::vector<float> a = numbers(found, found_gaps), b = numbers(truth, true_gaps);
+  CHECK(found_gaps == true_gaps);
+  check_error(a, b, bound);
+}
+
+struct Result {
+  std::vector<float> z, scores, pattern;
+};
+
+enum class Stores : uint8_t { nothing, some, all };
+
+Result reference(const Problem& p, Stores stores) {
+  const KeyRows rows(p, stores == Stores::some);
+  Guarded z(p.q.size()), scores(rows.size), pattern(rows.size);
+  const std::vector<KeyRow> s = rows.at(scores.data()), w = rows.at(pattern.data());
+  const bool any = stores != Stores::nothing;
+  make_reference_ops()->attention(p.host, p.q.data(), z.data(), any ? std::span(s) : std::span<const KeyRow>(),
+                                  any ? std::span(w) : std::span<const KeyRow>());
+  return {z.values(), scores.values(), pattern.values()};
+}
+
+Result fused(const Problem& p, Stores stores) {
+  const KeyRows rows(p, stores == Stores::some);
+  const DeviceBuffer<float> q(p.q);
+  DeviceOutput z(p.q.size()), scores(rows.size), pattern(rows.size);
+  const DeviceBuffer<KeyRow> s(rows.at(scores.data())), w(rows.at(pattern.data()));
+  const bool any = stores != Stores::nothing;
+  run_on_device([&] {
+    return cuda::attention(p.device(), q.data(), z.data(), any ? s.data() : nullptr, any ? w.data() : nullptr, nullptr);
+  });
+  return {z.values(), scores.values(), pattern.values()};
+}
+
+Result composed(const Problem& p) {
+  const KeyRows rows(p, false);
+  const DeviceBuffer<float> q(p.q);
+  DeviceOutput z(p.q.size()), scores(rows.size), pattern(rows.size);
+  const DeviceBuffer<KeyRow> s(rows.at(scores.data())), w(rows.at(pattern.data()));
+  run_on_device([&] { return cuda::attention_scores(p.device(), q.data(), s.data(), nullptr); });
+  run_on_device([&] { return cuda::attention_softmax(p.device(), s.data(), w.data(), nullptr); });
+  run_on_device([&] { return cuda::attention_mix(p.device(), w.data(), z.data(), nullptr); });
+  return {z.values(), scores.values(), pattern.values()};
+}
+
+void check_results(const Result& found, const Result& truth) {
+  check_error(found.z, truth.z, kBound);
+  check_keys(found.scores, truth.scores, kScoreBound);
+  check_keys(found.pattern, truth.pattern, kBound);
+}
+
+std::vector<RowPosition> last_rows(int32_t length, int32_t count) {
+  std::vector<RowPosition> rows;
+  for (int32_t p = std::max(0, length - count); p < length; ++p) rows.push_back({0, p});
+  return rows;
+}
+
+TEST_CASE("attention on the device agrees with the reference, fused and in steps", "[parity]") {
+  for (const Shape& shape : kShapes) {
+    for (const DType dtype : {DType::f32, DType::f16}) {
+      for (const int32_t length : {1, 5, 65, 150}) {
+        // Each length with other settings: all of them with all would take minutes.
+        Problem p(shape, dtype, {length}, last_rows(length, 3));
+        p.host.window = length == 65 ? 40 : length == 5 ? 1 : 0;
+        p.host.soft_cap = length == 150 ? 2.0f : 0.0f;
+        const Result truth = reference(p, Stores::all);
+        under_schedules([&] {
+          INFO("H " << shape.heads << " G " << shape.kv_heads << " D " << shape.head_dim << " "
+                    << dtype_info(dtype).name << " S " << length);
+          check_results(fused(p, Stores::all), truth);
+          check_results(composed(p), truth);
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("attention of rows of several sequences, with a window and a cap", "[parity]") {
+  Problem p({6, 2, 64}, DType::f16, {131, 70}, {{1, 69}, {0, 130}, {0, 3}, {1, 4}, {0, 64}, {1, 63}});
+  for (const int32_t window : {0, 50, 64}) {
+    p.host.window = window;
+    p.host.soft_cap = 3.0f;
+    const Result truth = reference(p, Stores::all);
+    under_schedules([&] {
+      INFO("window " << window);
+      check_results(fused(p, Stores::all), truth);
+      check_results(composed(p), truth);
+    });
+  }
+}
+
+TEST_CASE("storing scores and pattern on the device changes no bit of z", "[parity]") {
+  Problem p({6, 2, 64}, DType::f16, {150}, last_rows(150, 7));
+  for (const int32_t window : {0, 40}) {
+    p.host.window = window;
+    const Result truth = reference(p, Stores::some);
+    under_schedules([&] {
+      const Result none = fused(p, Stores::nothing), some = fused(p, Stores::some), all = fused(p, Stores::all);
+      CHECK(same_bits(some.z, none.z));
+      CHECK(same_bits(all.z, none.z));
+      check_results(some, truth);
+      CHECK(std::isnan(none.scores[0]));
+    });
+  }
+}
+
+TEST_CASE("a row of attention on the device has the same bits alone and among others", "[parity]") {
+  const Shape shape{6, 2, 64};
+  const std::vector<float> all = fused(Problem(shape, DType::f16, {131}, last_rows(131, 5)), Stores::nothing).z;
+  Problem last(shape, DType::f16, {131}, last_rows(131, 1));
+  const size_t vector = static_cast<size_t>(shape.heads * shape.head_dim);
+  last.q = random_floats(5 * vector, 1, 1.5f);
+  last.q.erase(last.q.begin(), last.q.end() - static_cast<std::ptrdiff_t>(vector));
+  CHECK(same_bits(fused(last, Stores::nothing).z, {all.end() - static_cast<std::ptrdiff_t>(vector), all.end()}));
+}
+
+TEST_CASE("cut edges on the device: a score of minus infinity has weight 0, a row of them pattern 0", "[parity]") {
+  const Problem p({2, 1, 16}, DType::f32, {70}, {{0, 68}, {0, 69}});
+  under_schedules([&] {
+    const DeviceBuffer<float> q(p.q);
+    std::vector<float> cut = random_floats(2 * 69 + 2 * 70, 9);
+    cut[5] = kHidden;
+    std::fill_n(cut.begin() + 2 * 69, 70, kHidden);  // row 1, head 0
+    DeviceOutput scores(cut), pattern(cut.size()), z(p.q.size());
+    const auto rows = [](float* data) { return std::vector<KeyRow>{{data, 69, 0}, {data + 2 * 69, 70, 0}}; };
+    const DeviceBuffer<KeyRow> s(rows(scores.data())), w(rows(pattern.data()));
+    run_on_device([&] { return cuda::attention_softmax(p.device(), s.data(), w.data(), nullptr); });
+    run_on_device([&] { return cuda::attention_mix(p.device(), w.data(), z.data(), nullptr); });
+    const std::vector<float> weights = pattern.values(), mixed = z.values();
+    CHECK(weights[5] == 0.0f);
+    double total = 0;
+    for (size_t j = 0; j < 69; ++j) total += double{weights[j]};
+    CHECK(std::fabs(total - 1) < 1e-6);
+    for (size_t j = 0; j < 70; ++j) CHECK(weights[2 * 69 + j] == 0.0f);
+    for (size_t d = 0; d < 16; ++d) CHECK(mixed[2 * 16 + d] == 0.0f);
+  });
+}
+
+TEST_CASE("an edited pattern on the device reaches keys outside of the window", "[parity]") {
+  Problem p({1, 1, 8}, DType::f32, {100}, {{0, 99}});
+  p.host.window = 4;
+  std::vector<float> edited(100, 0.0f), truth(8);
+  edited[2] = 1.0f;
+  const KeyRow row{edited.data(), 100, 0};
+  make_reference_ops()->attention_mix(p.host, {&row, 1}, truth.data());
+  const DeviceBuffer<float> pattern(edited);
+  const DeviceBuffer<KeyRow> rows(std::vector<KeyRow>{{pattern.data(), 100, 0}});
+  under_schedules([&] {
+    DeviceOutput z(8);
+    run_on_device([&] { return cuda::attention_mix(p.device(), rows.data(), z.data(), nullptr); });
+    CHECK(z.values() == truth);
+  });
+}
+
+TEST_CASE("kv_store on the device has the bits of the reference and writes nowhere else", "[parity]") {
+  for (const Shape& shape : kShapes) {
+    for (const DType dtype : {DType::f32, DType::f16}) {
+      const std::vector<RowPosition> rows = {{0, 0}, {1, 63}, {1, 64}, {0, 77}};
+      const size_t n = rows.size() * static_cast<size_t>(shape.kv_heads * shape.head_dim);
+      std::vector<float> k = random_floats(n, 1, 100.0f), v = random_floats(n, 2, 1e-5f);  // f16 subnormals too
+      v[0] = 70000.0f;
+      const DeviceBuffer<float> d_k(k), d_v(v);
+      const DeviceBuffer<RowPosition> d_rows(rows);
+      under_schedules([&] {
+        Caches caches(shape, dtype, {80, 80});
+        AttentionArgs args;
+        args.rows = rows;
+        args.heads = shape.heads;
+        args.kv_heads = shape.kv_heads;
+        args.head_dim = shape.head_dim;
+        args.sequences = caches.host;
+        make_reference_ops()->kv_store(args, k.data(), v.data());
+        const cuda::AttentionRows on_device{d_rows.data(),         static_cast<int>(rows.size()),
+                                            caches.device->data(), shape.heads,
+                                            shape.kv_heads,        shape.head_dim};
+        run_on_device([&] { return cuda::kv_store(on_device, d_k.data(), d_v.data(), nullptr); });
+        CHECK(caches.differences() == 0);
+      });
+    }
+  }
+}
+
+TEST_CASE("a head that is too large is refused", "[parity]") {
+  cuda::AttentionRows args;
+  args.row_count = 1;
+  args.heads = args.kv_heads = 1;
+  args.head_dim = cuda::kMostHeadDim + 1;
+  CHECK(cuda::attention(args, nullptr, nullptr, nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
+  CHECK(cuda::attention_scores(args, nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
+  CHECK(cuda::attention_mix(args, nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
+}
+
+}  // namespace
+}  // namespace glassbox::testing

@@ -1,0 +1,124 @@
+// linear on the device against the reference, for all types and odd sizes.
+#include "tests/gpu/parity.h"
+
+namespace glassbox::testing {
+namespace {
+
+// fp32 sums of K products against sums in double precision: each value as a part of the sum of the products'
+// magnitudes, because a single one may cancel; and where there are many, all of them by the normalised mean squared
+// error.
+constexpr double kValueBound = 4e-7;
+constexpr double kBound = 1e-12;
+constexpr size_t kMany = 64;
+
+std::vector<int64_t> columns_for(DType type) {
+  switch (dtype_info(type).block_size) {
+    case 1:
+      return {1, 7, 33, 133};
+    case 32:
+      return {32, 96, 288};
+    default:
+      return {256, 512};
+  }
+}
+
+struct Problem {
+  Problem(DType type, int64_t outputs, int64_t columns, int64_t most_rows, bool with_bias)
+      : weights(type, outputs, columns, static_cast<uint32_t>(columns + outputs)),
+        x(random_floats(static_cast<size_t>(most_rows * columns), 3)),
+        bias(random_floats(static_cast<size_t>(outputs), 5, 0.1f)),
+        layer{weights.tensor, with_bias ? make_tensor(bias.data(), DType::f32, {outputs}) : Tensor{}} {}
+  std::vector<float> truth(int64_t rows) const {
+    std::vector<float> out(static_cast<size_t>(rows * weights.tensor.rows()));
+    make_reference_ops()->linear(x.data(), layer, Precision::exact, rows, out.data());
+    return out;
+  }
+  // Σ |x_k w_k| + |b| of every output.
+  std::vector<double> magnitudes(int64_t rows) const {
+    const int64_t outputs = weights.tensor.rows(), columns = weights.tensor.columns();
+    std::vector<float> w(static_cast<size_t>(columns));
+    std::vector<double> sums(static_cast<size_t>(rows * outputs));
+    for (int64_t n = 0; n < outputs; ++n) {
+      dequantise_row(weights.tensor.dtype, weights.tensor.row(n), 0, columns, w.data());
+      for (int64_t r = 0; r < rows; ++r) {
+        double sum = layer.bias.empty() ? 0.0 : std::fabs(double{bias[static_cast<size_t>(n)]});
+        for (int64_t k = 0; k < columns; ++k) {
+          sum += std::fabs(double{x[static_cast<size_t>(r * columns + k)]} * w[static_cast<size_t>(k)]);
+        }
+        sums[static_cast<size_t>(r * outputs + n)] = sum;
+      }
+    }
+    return sums;
+  }
+  void check(const std::vector<float>& found, int64_t rows) const {
+    const std::vector<float> expected = truth(rows);
+    const std::vector<double> magnitude = magnitudes(rows);
+    double worst = 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const double error = std::fabs(double{found[i]} - expected[i]) / magnitude[i];
+      worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
+    }
+    CHECK(worst < kValueBound);
+    if (expected.size() >= kMany) check_error(found, expected, kBound);
+  }
+  RandomWeights weights;
+  std::vector<float> x, bias;
+  Linear layer;
+};
+
+// out of the device, under the schedule that is set.
+std::vector<float> run(const DeviceBuffer<float>& x, const DeviceWeights& weights, const float* bias, int64_t rows) {
+  const int64_t outputs = weights.tensor.rows();
+  DeviceOutput out(static_cast<size_t>(rows * outputs));
+  const Tensor d_bias = bias == nullptr ? Tensor{} : make_tensor(const_cast<float*>(bias), DType::f32, {outputs});
+  run_on_device([&] { return cuda::linear(x.data(), weights.tensor, d_bias, rows, out.data(), nullptr); });
+  return out.values();
+}
+
+TEST_CASE("linear on the device agrees with the reference", "[parity]") {
+  for (int t = 0; t < kDTypeCount; ++t) {
+    const auto type = static_cast<DType>(t);
+    for (const int64_t columns : columns_for(type)) {
+      for (const int64_t outputs : {1, 5, 67}) {
+        const Problem p(type, outputs, columns, 9, outputs == 5);
+        const DeviceBuffer<float> x(p.x), bias(p.bias);
+        const DeviceWeights weights(p.weights.tensor, outputs == 67 ? 4 : 0);
+        for (const int64_t rows : {1, 2, 3, 8, 9}) {
+          const DeviceBuffer<float> own_x(
+              std::vector<float>(p.x.begin(), p.x.begin() + static_cast<std::ptrdiff_t>(rows * columns)));
+          under_schedules([&] {
+            INFO(dtype_info(type).name << " K " << columns << " N " << outputs << " rows " << rows);
+            p.check(run(own_x, weights, outputs == 5 ? bias.data() : nullptr, rows), rows);
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("linear of several tiles on the device agrees with the reference", "[parity]") {
+  for (const DType type : {DType::f32, DType::q4_1, DType::q6_k}) {
+    const int64_t columns = type == DType::f32 ? 133 : 256, outputs = 131, rows = 70;
+    const Problem p(type, outputs, columns, rows, true);
+    const DeviceBuffer<float> x(p.x), bias(p.bias);
+    const DeviceWeights weights(p.weights.tensor);
+    under_schedules([&] {
+      INFO(dtype_info(type).name);
+      p.check(run(x, weights, bias.data(), rows), rows);
+    });
+  }
+}
+
+TEST_CASE("a row among few has the bits that it has alone", "[parity]") {
+  const Problem p(DType::q4_1, 67, 288, 8, false);
+  const DeviceBuffer<float> x(p.x);
+  const DeviceWeights weights(p.weights.tensor);
+  const std::vector<float> all = run(x, weights, nullptr, 8);
+  for (const int64_t rows : {1, 2, 3, 5}) {
+    const std::vector<float> found = run(x, weights, nullptr, rows);
+    CHECK(same_bits(found, {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(found.size())}));
+  }
+}
+
+}  // namespace
+}  // namespace glassbox::testing
