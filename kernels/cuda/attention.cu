@@ -17,15 +17,16 @@ __device__ float value_of(__half v) {
   return __half2float(v);
 }
 
-// One head of the keys or the values of a sequence: [D] for each position.
+// One head of a sequence's keys [D, kKvBlock] or values [kKvBlock, D], block by block. The dimensions of a key lie
+// kKvBlock apart, so that the lanes of a warp, with a key each, load side by side; those of a value lie together.
 template <class T>
 struct CachedHead {
-  std::byte* const* blocks;  // each [G, kKvBlock, D]
+  std::byte* const* blocks;  // each of G heads
   int64_t first;             // of the head in a block
   int head_dim;
-  __device__ T* at(int j) const {
-    return reinterpret_cast<T*>(blocks[j / kKvBlock]) + first + int64_t{j % kKvBlock} * head_dim;
-  }
+  __device__ const T* block(int j) const { return reinterpret_cast<const T*>(blocks[j / kKvBlock]) + first; }
+  __device__ const T* key(int j) const { return block(j) + j % kKvBlock; }
+  __device__ const T* value(int j) const { return block(j) + int64_t{j % kKvBlock} * head_dim; }
 };
 
 // What a block works on.
@@ -66,7 +67,7 @@ __device__ void fill_masked(const KeyRow* rows, const Place& p, float* row, floa
 template <class T>
 __device__ float score_of(const AttentionRows& args, const float* query, const T* key) {
   float dot = 0.0f;
-  for (int d = 0; d < args.head_dim; ++d) dot = fmaf(query[d], value_of(key[d]), dot);
+  for (int d = 0; d < args.head_dim; ++d) dot = fmaf(query[d], value_of(key[d * kKvBlock]), dot);
   const float score = dot * args.scale;
   return args.soft_cap > 0.0f ? args.soft_cap * tanhf(score / args.soft_cap) : score;
 }
@@ -121,7 +122,7 @@ __device__ void attend(const AttentionRows& args, const Place& p, const float* q
     const int j = chunk + own_lane();
     float score = kNothing;
     if (j < p.length) {
-      score = score_of(args, shared.query, keys.at(j));
+      score = score_of(args, shared.query, keys.key(j));
       if (scores != nullptr) scores[j] = score;
       if (j < p.first_seen) score = kNothing;
       if (pattern != nullptr) pattern[j] = score;  // for now
@@ -134,7 +135,7 @@ __device__ void attend(const AttentionRows& args, const Place& p, const float* q
     for (int slice = 0; slice < kSlices; ++slice) sum[slice] *= shrink;
     for (int i = 0; i < kWarp && chunk + i < p.length; ++i) {
       const float of_key = __shfl_sync(kAllLanes, weight, i);
-      if (chunk + i >= p.first_seen) add_value(values.at(chunk + i), args.head_dim, of_key, sum);
+      if (chunk + i >= p.first_seen) add_value(values.value(chunk + i), args.head_dim, of_key, sum);
     }
   }
 
@@ -176,7 +177,7 @@ template <class T>
 __device__ void score_keys(const AttentionRows& args, const Place& p, const float* query, float* scores) {
   const auto keys = cached_head<T>(args, p, p.cache.keys);
   for (int j = static_cast<int>(threadIdx.x); j < p.length; j += kThreads) {
-    scores[j] = score_of(args, query, keys.at(j));
+    scores[j] = score_of(args, query, keys.key(j));
   }
 }
 
@@ -214,7 +215,7 @@ template <class T, int kSlices>
 __device__ void mix_keys(const AttentionRows& args, const Place& p, const float* pattern, float* z, float* factors) {
   const auto values = cached_head<T>(args, p, p.cache.values);
   float sum[kSlices] = {};
-  for (int j = own_warp(); j < p.length; j += kWarps) add_value(values.at(j), args.head_dim, pattern[j], sum);
+  for (int j = own_warp(); j < p.length; j += kWarps) add_value(values.value(j), args.head_dim, pattern[j], sum);
   if (own_lane() == 0) factors[own_warp()] = 1.0f;
   merge_warps(args, p, sum, factors, z);
 }
@@ -239,13 +240,15 @@ __global__ void store_rows(AttentionRows args, const float* k, const float* v) {
   const int size = args.kv_heads * args.head_dim, place = row.position % kKvBlock;
   for (int i = static_cast<int>(threadIdx.x); i < size; i += kThreads) {
     const int64_t from = int64_t{blockIdx.x} * size + i;
-    const int64_t to = (int64_t{i / args.head_dim} * kKvBlock + place) * args.head_dim + i % args.head_dim;
+    const int64_t head = int64_t{i / args.head_dim} * kKvBlock * args.head_dim;
+    const int d = i % args.head_dim;
+    const int64_t to_key = head + d * kKvBlock + place, to_value = head + place * args.head_dim + d;
     if (cache.dtype == DType::f16) {
-      reinterpret_cast<__half*>(keys)[to] = __float2half_rn(k[from]);
-      reinterpret_cast<__half*>(values)[to] = __float2half_rn(v[from]);
+      reinterpret_cast<__half*>(keys)[to_key] = __float2half_rn(k[from]);
+      reinterpret_cast<__half*>(values)[to_value] = __float2half_rn(v[from]);
     } else {
-      reinterpret_cast<float*>(keys)[to] = k[from];
-      reinterpret_cast<float*>(values)[to] = v[from];
+      reinterpret_cast<float*>(keys)[to_key] = k[from];
+      reinterpret_cast<float*>(values)[to_value] = v[from];
     }
   }
 }

@@ -49,7 +49,7 @@ cudaError_t rope(const float* x, const RowPosition* rows, int row_count, int hea
 struct AttentionRows {
   const RowPosition* rows = nullptr;  // [R]
   int row_count = 0;
-  const KvSpan* sequences = nullptr;          // of each a table of its blocks [G, kKvBlock, D]
+  const KvSpan* sequences = nullptr;          // of each the tables of its blocks
   int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D
   float scale = 1.0f;
   float soft_cap = 0.0f;
