@@ -29,6 +29,14 @@ cudaError_t add(const float* a, const float* b, int64_t n, float* out, cudaStrea
 cudaError_t multiply(const float* a, const float* b, int64_t n, float* out, cudaStream_t stream);
 cudaError_t silu(const float* x, int64_t n, float* out, cudaStream_t stream);
 cudaError_t gelu_tanh(const float* x, int64_t n, float* out, cudaStream_t stream);
+cudaError_t scale(const float* x, float factor, int64_t n, float* out, cudaStream_t stream);
+cudaError_t soft_cap(const float* x, float cap, int64_t n, float* out, cudaStream_t stream);
+cudaError_t round_to_f16(const float* x, int64_t n, float* out, cudaStream_t stream);
+// out[r, h] = row r of z with all heads but h set to zero. z [rows, H, D], out [rows, H, H·D].
+cudaError_t heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out, cudaStream_t stream);
+// out[i] = x[rows[i]]. x [any, columns], rows [count], out [count, columns].
+cudaError_t gather_rows(const float* x, const int32_t* rows, int64_t count, int64_t columns, float* out,
+                        cudaStream_t stream);
 
 // linear.cu
 

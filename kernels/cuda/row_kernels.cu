@@ -77,6 +77,32 @@ __global__ void gelu_tanh_values(const float* x, int64_t n, float* out) {
   out[own_value()] = v / (1.0f + expf(-kTwoRootTwoOverPi * v * fmaf(0.044715f * v, v, 1.0f)));
 }
 
+__global__ void scale_values(const float* x, float factor, int64_t n, float* out) {
+  if (own_value() < n) out[own_value()] = factor * x[own_value()];
+}
+
+__global__ void soft_cap_values(const float* x, float cap, int64_t n, float* out) {
+  if (own_value() < n) out[own_value()] = cap * tanhf(x[own_value()] / cap);
+}
+
+__global__ void round_values_to_f16(const float* x, int64_t n, float* out) {
+  if (own_value() < n) out[own_value()] = __half2float(__float2half_rn(x[own_value()]));
+}
+
+// One block a row of the output [R, H], which has the width of all heads.
+__global__ void part_heads(const float* z, int heads, int head_dim, float* out) {
+  const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y), width = heads * head_dim;
+  z += int64_t{row} * width;
+  out += (int64_t{row} * heads + head) * width;
+  for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) out[i] = i / head_dim == head ? z[i] : 0.0f;
+}
+
+__global__ void gather(const float* x, const int32_t* rows, int64_t columns, float* out) {
+  x += rows[blockIdx.x] * columns;
+  out += blockIdx.x * columns;
+  for (int64_t i = threadIdx.x; i < columns; i += kThreads) out[i] = x[i];
+}
+
 }  // namespace
 
 cudaError_t embed(const Tensor& table, const int32_t* ids, int64_t rows, float* out, cudaStream_t stream) {
@@ -118,6 +144,33 @@ cudaError_t silu(const float* x, int64_t n, float* out, cudaStream_t stream) {
 cudaError_t gelu_tanh(const float* x, int64_t n, float* out, cudaStream_t stream) {
   if (n == 0) return cudaSuccess;
   return launch(gelu_tanh_values, blocks_for(n), dim3(kThreads), 0, stream, x, n, out);
+}
+
+cudaError_t scale(const float* x, float factor, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(scale_values, blocks_for(n), dim3(kThreads), 0, stream, x, factor, n, out);
+}
+
+cudaError_t soft_cap(const float* x, float cap, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(soft_cap_values, blocks_for(n), dim3(kThreads), 0, stream, x, cap, n, out);
+}
+
+cudaError_t round_to_f16(const float* x, int64_t n, float* out, cudaStream_t stream) {
+  if (n == 0) return cudaSuccess;
+  return launch(round_values_to_f16, blocks_for(n), dim3(kThreads), 0, stream, x, n, out);
+}
+
+cudaError_t heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(heads));
+  return launch(part_heads, grid, dim3(kThreads), 0, stream, z, heads, head_dim, out);
+}
+
+cudaError_t gather_rows(const float* x, const int32_t* rows, int64_t count, int64_t columns, float* out,
+                        cudaStream_t stream) {
+  if (count == 0) return cudaSuccess;
+  return launch(gather, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, x, rows, columns, out);
 }
 
 }  // namespace glassbox::cuda

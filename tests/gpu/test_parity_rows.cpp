@@ -100,7 +100,42 @@ TEST_CASE("elementwise operations on the device agree with the reference", "[par
     compare_in_place("silu", truth, a, [&](float* out) { return cuda::silu(out, n, out, nullptr); });
     reference->gelu_tanh(a.data(), n, truth.data());
     compare("gelu_tanh", truth, [&](float* out) { return cuda::gelu_tanh(d_a.data(), n, out, nullptr); });
+    reference->soft_cap(a.data(), 2.5f, n, truth.data());
+    compare("soft_cap", truth, [&](float* out) { return cuda::soft_cap(d_a.data(), 2.5f, n, out, nullptr); });
+    reference->scale(a.data(), -0.37f, n, truth.data());
+    compare("scale", truth, [&](float* out) { return cuda::scale(d_a.data(), -0.37f, n, out, nullptr); });
+    compare_in_place("scale", truth, a, [&](float* out) { return cuda::scale(out, -0.37f, n, out, nullptr); });
   }
+}
+
+TEST_CASE("what only moves or rounds values has the bits of the reference", "[parity]") {
+  const auto exact = [](const std::vector<float>& truth, const Call& call) {
+    under_schedules([&] {
+      DeviceOutput out(truth.size());
+      run_on_device([&] { return call(out.data()); });
+      CHECK(same_bits(out.values(), truth));
+    });
+  };
+  const auto reference = make_reference_ops();
+  std::vector<float> x = random_floats(2 * 5 * 77, 3, 100.0f);
+  x[0] = 1e-7f;  // a subnormal half
+  x[1] = 70000.0f;
+  x[2] = 2049.0f;  // between two
+  const DeviceBuffer<float> d_x(x);
+  std::vector<float> truth(x.size());
+  const int64_t n = static_cast<int64_t>(x.size());
+  reference->round_to_f16(x.data(), n, truth.data());
+  exact(truth, [&](float* out) { return cuda::round_to_f16(d_x.data(), n, out, nullptr); });
+
+  const std::vector<int32_t> rows = {4, 0, 4, 9};
+  const DeviceBuffer<int32_t> d_rows(rows);
+  truth.resize(rows.size() * 77);
+  reference->gather_rows(x.data(), rows, 77, truth.data());
+  exact(truth, [&](float* out) { return cuda::gather_rows(d_x.data(), d_rows.data(), 4, 77, out, nullptr); });
+
+  truth.resize(2 * 5 * 5 * 77);  // two rows of five heads
+  reference->heads_alone(x.data(), 2, 5, 77, truth.data());
+  exact(truth, [&](float* out) { return cuda::heads_alone(d_x.data(), 2, 5, 77, out, nullptr); });
 }
 
 TEST_CASE("activations on the device are right value by value", "[parity]") {

@@ -129,10 +129,20 @@ template <class T>
 T __ldg(const T* p) {
   return *p;
 }
-inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
-inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
+inline float __uint_as_float(unsigned bits) {
+  return std::bit_cast<float>(bits);
+}
+inline unsigned __float_as_uint(float x) {
+  return std::bit_cast<unsigned>(x);
+}
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
+}
+inline float sinpif(float x) {
+  return static_cast<float>(std::sin(3.14159265358979323846 * static_cast<double>(x)));
+}
+inline float cospif(float x) {
+  return static_cast<float>(std::cos(3.14159265358979323846 * static_cast<double>(x)));
 }
 inline float __expf(float x) {
   return std::exp(x);
