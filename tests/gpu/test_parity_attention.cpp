@@ -1,5 +1,5 @@
 // Attention and the store of keys and values on the device against the reference.
-#include "tests/gpu/parity.h"
+#include "tests/gpu/attention_problem.h"
 
 namespace glassbox::testing {
 namespace {
@@ -7,95 +7,9 @@ namespace {
 constexpr double kScoreBound = 1e-12;  // fp32 rounding
 constexpr double kBound = 1e-11;       // the exponential magnifies the rounding of scores
 
-struct Shape {
-  int heads, kv_heads, head_dim;
-};
 const Shape kShapes[] = {{1, 1, 1}, {2, 1, 7}, {6, 2, 64}, {4, 4, 33}, {3, 1, 80}, {2, 1, 256}};
 
-// The caches of some sequences twice, on the host and on the device, in blocks that are poisoned with NaN.
-class Caches {
- public:
-  Caches(const Shape& shape, DType dtype, const std::vector<int32_t>& lengths)
-      : block_(static_cast<size_t>(shape.kv_heads * kKvBlock * shape.head_dim * dtype_info(dtype).block_bytes)) {
-    size_t blocks = 0;
-    for (const int32_t length : lengths) blocks += 2 * static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
-    host_memory_.assign(blocks * block_, std::byte{0xff});
-    device_memory_ = std::make_unique<DeviceBuffer<std::byte>>(host_memory_);
-    // Last block first, so that none follows the one before it.
-    std::vector<std::byte*> device_table;
-    for (size_t b = 0; b < blocks; ++b) {
-      host_table_.push_back(host_memory_.data() + (blocks - 1 - b) * block_);
-      device_table.push_back(device_memory_->data() + (blocks - 1 - b) * block_);
-    }
-    device_table_ = std::make_unique<DeviceBuffer<std::byte*>>(device_table);
-    std::vector<KvSpan> device_spans;
-    size_t at = 0;
-    for (const int32_t length : lengths) {
-      const size_t n = static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
-      host.push_back({host_table_.data() + at, host_table_.data() + at + n, dtype});
-      device_spans.push_back({device_table_->data() + at, device_table_->data() + at + n, dtype});
-      at += 2 * n;
-    }
-    device = std::make_unique<DeviceBuffer<KvSpan>>(device_spans);
-  }
-  void upload() { device_memory_->write(host_memory_); }
-  // Bytes that the device's cache has otherwise than the host's.
-  size_t differences() const {
-    const std::vector<std::byte> found = device_memory_->read();
-    size_t count = 0;
-    for (size_t i = 0; i < found.size(); ++i) count += found[i] == host_memory_[i] ? 0 : 1;
-    return count;
-  }
-  std::vector<KvSpan> host;
-  std::unique_ptr<DeviceBuffer<KvSpan>> device;
-
- private:
-  size_t block_;
-  std::vector<std::byte> host_memory_;
-  std::unique_ptr<DeviceBuffer<std::byte>> device_memory_;
-  std::vector<std::byte*> host_table_;
-  std::unique_ptr<DeviceBuffer<std::byte*>> device_table_;
-};
-
-// Some rows of some sequences, whose keys are all stored.
-struct Problem {
-  Problem(const Shape& s, DType dtype, const std::vector<int32_t>& lengths, std::vector<RowPosition> r)
-      : shape(s), caches(s, dtype, lengths), rows(std::move(r)), device_rows(rows) {
-    host.rows = rows;
-    host.sequences = caches.host;
-    host.heads = s.heads;
-    host.kv_heads = s.kv_heads;
-    host.head_dim = s.head_dim;
-    host.scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
-    q = random_floats(rows.size() * static_cast<size_t>(s.heads * s.head_dim), 1, 1.5f);
-    std::vector<RowPosition> all;
-    for (size_t i = 0; i < lengths.size(); ++i) {
-      for (int32_t p = 0; p < lengths[i]; ++p) all.push_back({static_cast<int32_t>(i), p});
-    }
-    const size_t n = all.size() * static_cast<size_t>(s.kv_heads * s.head_dim);
-    AttentionArgs store = host;
-    store.rows = all;
-    make_reference_ops()->kv_store(store, random_floats(n, 2).data(), random_floats(n, 3).data());
-    caches.upload();
-  }
-  cuda::AttentionRows device() const {
-    return {device_rows.data(),
-            static_cast<int>(rows.size()),
-            caches.device->data(),
-            shape.heads,
-            shape.kv_heads,
-            shape.head_dim,
-            host.scale,
-            host.soft_cap,
-            host.window};
-  }
-  Shape shape;
-  Caches caches;
-  std::vector<RowPosition> rows;
-  DeviceBuffer<RowPosition> device_rows;
-  AttentionArgs host;
-  std::vector<float> q;
-};
+using Problem = AttentionProblem;
 
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
