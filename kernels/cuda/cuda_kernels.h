@@ -8,6 +8,7 @@
 #include <driver_types.h>
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/ops.h"
 
@@ -40,10 +41,13 @@ cudaError_t gather_rows(const float* x, const int32_t* rows, int64_t count, int6
 
 // linear.cu
 
-// out = x Wᵀ + b in fp32 on dequantised weights. x [rows, K], weight [N, K] of any dtype, bias [N] or empty,
-// out [rows, N].
-cudaError_t linear(const float* x, const Tensor& weight, const Tensor& bias, int64_t rows, float* out,
-                   cudaStream_t stream);
+// out = x Wᵀ + b in fp32 on dequantised weights, for at most kMostProjections layers of the same K, in one launch.
+// x [rows, K]; the weights may have different types.
+cudaError_t linears(const float* x, std::span<const Projection> projections, int64_t rows, cudaStream_t stream);
+inline cudaError_t linear(const float* x, const Linear& layer, int64_t rows, float* out, cudaStream_t stream) {
+  const Projection projection{layer, out};
+  return linears(x, {&projection, 1}, rows, stream);
+}
 
 // rope.cu
 

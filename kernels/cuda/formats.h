@@ -181,32 +181,33 @@ struct Format<DType::q6_k> {
   }
 };
 
-// Calls visit(std::integral_constant<DType, type>) and returns what it returns.
+// Calls visit(Format<type>()). All threads of a warp have the same type, so that this costs a
+// jump.
 template <class Visit>
-auto with_format(DType type, const Visit& visit) {
+__device__ void with_format(DType type, const Visit& visit) {
   switch (type) {
     case DType::f32:
-      return visit(std::integral_constant<DType, DType::f32>());
+      return visit(Format<DType::f32>());
     case DType::f16:
-      return visit(std::integral_constant<DType, DType::f16>());
+      return visit(Format<DType::f16>());
     case DType::bf16:
-      return visit(std::integral_constant<DType, DType::bf16>());
+      return visit(Format<DType::bf16>());
     case DType::q8_0:
-      return visit(std::integral_constant<DType, DType::q8_0>());
+      return visit(Format<DType::q8_0>());
     case DType::q4_0:
-      return visit(std::integral_constant<DType, DType::q4_0>());
+      return visit(Format<DType::q4_0>());
     case DType::q4_1:
-      return visit(std::integral_constant<DType, DType::q4_1>());
+      return visit(Format<DType::q4_1>());
     case DType::q5_0:
-      return visit(std::integral_constant<DType, DType::q5_0>());
+      return visit(Format<DType::q5_0>());
     case DType::q5_1:
-      return visit(std::integral_constant<DType, DType::q5_1>());
+      return visit(Format<DType::q5_1>());
     case DType::q4_k:
-      return visit(std::integral_constant<DType, DType::q4_k>());
+      return visit(Format<DType::q4_k>());
     case DType::q5_k:
-      return visit(std::integral_constant<DType, DType::q5_k>());
+      return visit(Format<DType::q5_k>());
     default:
-      return visit(std::integral_constant<DType, DType::q6_k>());
+      return visit(Format<DType::q6_k>());
   }
 }
 

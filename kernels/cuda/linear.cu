@@ -1,4 +1,4 @@
-// out = x Wᵀ + b with W in any format, in fp32.
+// out = x Wᵀ + b with W in any format, in fp32, for up to three layers of the same x in one launch.
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/formats.h"
 #include "kernels/cuda/reductions.h"
@@ -9,36 +9,67 @@ namespace {
 struct Matrix {
   const std::byte* data;  // [N, K]
   int64_t row_bytes;
-  int64_t outputs, columns;  // N, K
-  const float* bias;         // [N] or null
+  int64_t outputs;    // N
+  const float* bias;  // [N] or null
+  float* out;         // [rows, N]
+  DType type;
 };
+
+// Blocks of threads first_block[i] … first_block[i + 1] along x make the outputs of layer i.
+struct Layers {
+  Matrix of[kMostProjections];
+  unsigned first_block[kMostProjections + 1];
+  int64_t columns;  // K
+};
+
+struct Place {
+  int layer, block;  // block: counted in the layer
+};
+__device__ Place own_place(const Layers& layers) {
+  int layer = 0;
+  while (blockIdx.x >= layers.first_block[layer + 1]) ++layer;
+  return {layer, static_cast<int>(blockIdx.x - layers.first_block[layer])};
+}
+
+__device__ float bias_of(const Matrix& w, int64_t n) {
+  return w.bias == nullptr ? 0.0f : w.bias[n];
+}
 
 // Few rows: one warp an output, its lanes take every 32nd octet of K. The weight is read once for up to kRows rows; a
 // row's sum has one order, whatever kRows.
 constexpr int kVectorThreads = 128;
 
-template <DType kType, int kRows>
-__global__ void multiply_vectors(const float* x, Matrix w, int rows, float* out) {
-  const int64_t n = int64_t{blockIdx.x} * (kVectorThreads / kWarp) + own_warp();
-  if (n >= w.outputs) return;  // whole warps only
-  const std::byte* weights = w.data + n * w.row_bytes;
-  float sum[kRows] = {};
-  for (int64_t first = int64_t{own_lane()} * kOctet; first < w.columns; first += kWarp * kOctet) {
-    const int count = w.columns - first < kOctet ? static_cast<int>(w.columns - first) : kOctet;
+// sum[r] += the lane's part of x[r] · weights, for the warp's output.
+template <class AnyFormat, int kRows>
+__device__ void add_products(AnyFormat format, const float* x, const std::byte* weights, int64_t columns, int rows,
+                             float (&sum)[kRows]) {
+  for (int64_t first = int64_t{own_lane()} * kOctet; first < columns; first += kWarp * kOctet) {
+    const int count = columns - first < kOctet ? static_cast<int>(columns - first) : kOctet;
     float values[kOctet];
-    Format<kType>::unpack(weights, first, count, values);
+    format.unpack(weights, first, count, values);
     for (int r = 0; r < kRows; ++r) {
       if (r >= rows) break;
-      const float* row = x + r * w.columns + first;
+      const float* row = x + r * columns + first;
       for (int i = 0; i < kOctet; ++i) {
         if (i < count) sum[r] = fmaf(row[i], values[i], sum[r]);
       }
     }
   }
+}
+
+template <int kRows>
+__global__ void multiply_vectors(const float* x, Layers layers, int rows) {
+  const Place place = own_place(layers);
+  const Matrix& w = layers.of[place.layer];
+  const int64_t n = int64_t{place.block} * (kVectorThreads / kWarp) + own_warp();
+  if (n >= w.outputs) return;  // whole warps only
+  float sum[kRows] = {};
+  with_format(w.type,
+              [&](auto format) { add_products(format, x, w.data + n * w.row_bytes, layers.columns, rows, sum); });
   for (int r = 0; r < kRows; ++r) {
     if (r >= rows) break;
     const float total = sum_warp(sum[r]);
-    if (own_lane() == 0) out[r * w.outputs + n] = total + (w.bias == nullptr ? 0.0f : w.bias[n]);
+    if (own_lane() == 0) w.out[r * w.outputs + n] = total + bias_of(w, n);
   }
 }
 
@@ -48,27 +79,29 @@ constexpr int kTile = 64, kDepth = 32, kPerThread = 4;
 constexpr int kTileThreads = (kTile / kPerThread) * (kTile / kPerThread);
 static_assert(kTileThreads == kTile * kDepth / kOctet, "each thread brings one octet of each operand");
 
-template <DType kType>
-__global__ void multiply_tiles(const float* x, Matrix w, int64_t rows, float* out) {
+__global__ void multiply_tiles(const float* x, Layers layers, int64_t rows) {
   constexpr int kPitch = kTile + 4;  // keeps four values together, and the columns of a store apart
   GLASSBOX_SHARED(x_tile, float[kDepth][kPitch]);
   GLASSBOX_SHARED(w_tile, float[kDepth][kPitch]);
+  const Place place = own_place(layers);
+  const Matrix& w = layers.of[place.layer];
   const int thread = static_cast<int>(threadIdx.x);
-  const int64_t first_row = int64_t{blockIdx.y} * kTile, first_output = int64_t{blockIdx.x} * kTile;
+  const int64_t first_row = int64_t{blockIdx.y} * kTile, first_output = int64_t{place.block} * kTile;
   // The octet that this thread brings, and the products that it makes.
   const int brings = thread % kTile, depth = thread / kTile * kOctet;
   const int own_output = thread % (kTile / kPerThread) * kPerThread,
             own_row = thread / (kTile / kPerThread) * kPerThread;
   float sum[kPerThread][kPerThread] = {};
-  for (int64_t k = 0; k < w.columns; k += kDepth) {
-    const int64_t left = w.columns - k - depth;
+  for (int64_t k = 0; k < layers.columns; k += kDepth) {
+    const int64_t left = layers.columns - k - depth;
     const int count = left <= 0 ? 0 : left < kOctet ? static_cast<int>(left) : kOctet;
     float values[kOctet] = {};
     if (first_output + brings < w.outputs && count > 0) {
-      Format<kType>::unpack(w.data + (first_output + brings) * w.row_bytes, k + depth, count, values);
+      const std::byte* weights = w.data + (first_output + brings) * w.row_bytes;
+      with_format(w.type, [&](auto format) { format.unpack(weights, k + depth, count, values); });
     }
     for (int i = 0; i < kOctet; ++i) w_tile[depth + i][brings] = values[i];
-    const float* row = x + (first_row + brings) * w.columns + k + depth;
+    const float* row = x + (first_row + brings) * layers.columns + k + depth;
     for (int i = 0; i < kOctet; ++i) {
       x_tile[depth + i][brings] = i < count && first_row + brings < rows ? row[i] : 0.0f;
     }
@@ -86,7 +119,7 @@ __global__ void multiply_tiles(const float* x, Matrix w, int64_t rows, float* ou
   for (int i = 0; i < kPerThread; ++i) {
     for (int j = 0; j < kPerThread; ++j) {
       const int64_t r = first_row + own_row + i, n = first_output + own_output + j;
-      if (r < rows && n < w.outputs) out[r * w.outputs + n] = sum[i][j] + (w.bias == nullptr ? 0.0f : w.bias[n]);
+      if (r < rows && n < w.outputs) w.out[r * w.outputs + n] = sum[i][j] + bias_of(w, n);
     }
   }
 }
@@ -94,30 +127,40 @@ __global__ void multiply_tiles(const float* x, Matrix w, int64_t rows, float* ou
 // Beyond so many rows the tiles' unpacking, once for 64 rows, is less than the vectors' once for eight.
 constexpr int64_t kMostVectorRows = 8;
 
-template <DType kType>
-cudaError_t multiply(const float* x, const Matrix& w, int64_t rows, float* out, cudaStream_t stream) {
-  if (rows <= kMostVectorRows) {
-    const auto kernel = rows == 1   ? multiply_vectors<kType, 1>
-                        : rows <= 2 ? multiply_vectors<kType, 2>
-                        : rows <= 4 ? multiply_vectors<kType, 4>
-                                    : multiply_vectors<kType, 8>;
-    constexpr int kOutputs = kVectorThreads / kWarp;
-    return launch(kernel, dim3(static_cast<unsigned>((w.outputs + kOutputs - 1) / kOutputs)), dim3(kVectorThreads), 0,
-                  stream, x, w, static_cast<int>(rows), out);
-  }
-  const dim3 grid(static_cast<unsigned>((w.outputs + kTile - 1) / kTile),
-                  static_cast<unsigned>((rows + kTile - 1) / kTile));
-  return launch(multiply_tiles<kType>, grid, dim3(kTileThreads), 0, stream, x, w, rows, out);
-}
-
 }  // namespace
 
-cudaError_t linear(const float* x, const Tensor& weight, const Tensor& bias, int64_t rows, float* out,
-                   cudaStream_t stream) {
-  if (rows == 0) return cudaSuccess;
-  const Matrix w{static_cast<const std::byte*>(weight.data), weight.row_bytes, weight.rows(), weight.columns(),
-                 static_cast<const float*>(bias.data)};
-  return with_format(weight.dtype, [&](auto type) { return multiply<type()>(x, w, rows, out, stream); });
+cudaError_t linears(const float* x, std::span<const Projection> projections, int64_t rows, cudaStream_t stream) {
+  if (rows == 0 || projections.empty()) return cudaSuccess;
+  if (projections.size() > kMostProjections) return cudaErrorInvalidValue;
+  const bool few = rows <= kMostVectorRows;
+  constexpr int kOutputs = kVectorThreads / kWarp;
+  Layers layers{};
+  layers.columns = projections[0].layer.weight.columns();
+  unsigned blocks = 0;
+  for (size_t i = 0; i < kMostProjections; ++i) {
+    layers.first_block[i] = blocks;
+    if (i >= projections.size()) continue;
+    const Tensor& weight = projections[i].layer.weight;
+    if (weight.columns() != layers.columns) return cudaErrorInvalidValue;
+    layers.of[i] = {static_cast<const std::byte*>(weight.data),
+                    weight.row_bytes,
+                    weight.rows(),
+                    static_cast<const float*>(projections[i].layer.bias.data),
+                    projections[i].out,
+                    weight.dtype};
+    const int64_t outputs = few ? kOutputs : kTile;
+    blocks += static_cast<unsigned>((weight.rows() + outputs - 1) / outputs);
+  }
+  layers.first_block[kMostProjections] = blocks;
+  if (!few) {
+    const dim3 grid(blocks, static_cast<unsigned>((rows + kTile - 1) / kTile));
+    return launch(multiply_tiles, grid, dim3(kTileThreads), 0, stream, x, layers, rows);
+  }
+  const auto kernel = rows == 1   ? multiply_vectors<1>
+                      : rows <= 2 ? multiply_vectors<2>
+                      : rows <= 4 ? multiply_vectors<4>
+                                  : multiply_vectors<8>;
+  return launch(kernel, dim3(blocks), dim3(kVectorThreads), 0, stream, x, layers, static_cast<int>(rows));
 }
 
 }  // namespace glassbox::cuda

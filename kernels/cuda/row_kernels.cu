@@ -17,15 +17,17 @@ __device__ int64_t own_value() {
 }
 
 // table [V, C], out [R, C]
-template <DType kType>
-__global__ void embed_rows(const std::byte* table, int64_t row_bytes, int64_t columns, const int32_t* ids, float* out) {
+__global__ void embed_rows(const std::byte* table, DType type, int64_t row_bytes, int64_t columns, const int32_t* ids,
+                           float* out) {
   const std::byte* row = table + ids[blockIdx.x] * row_bytes;
   out += blockIdx.x * columns;
   for (int64_t first = int64_t{threadIdx.x} * kOctet; first < columns; first += kThreads * kOctet) {
     const int count = columns - first < kOctet ? static_cast<int>(columns - first) : kOctet;
     float values[kOctet];
-    Format<kType>::unpack(row, first, count, values);
-    for (int i = 0; i < count; ++i) out[first + i] = values[i];
+    with_format(type, [&](auto format) { format.unpack(row, first, count, values); });
+    for (int i = 0; i < kOctet; ++i) {
+      if (i < count) out[first + i] = values[i];
+    }
   }
 }
 
@@ -107,10 +109,8 @@ __global__ void gather(const float* x, const int32_t* rows, int64_t columns, flo
 
 cudaError_t embed(const Tensor& table, const int32_t* ids, int64_t rows, float* out, cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
-  return with_format(table.dtype, [&](auto type) {
-    return launch(embed_rows<type()>, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, stream,
-                  static_cast<const std::byte*>(table.data), table.row_bytes, table.columns(), ids, out);
-  });
+  return launch(embed_rows, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, stream,
+                static_cast<const std::byte*>(table.data), table.dtype, table.row_bytes, table.columns(), ids, out);
 }
 
 cudaError_t rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out,

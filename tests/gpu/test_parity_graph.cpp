@@ -74,22 +74,18 @@ class DeviceStep {
 
  private:
   void enqueue(const cuda::AttentionRows& args) {
-    const auto project = [&](const DeviceBuffer<float>& in, const DeviceWeights& weights,
-                             const DeviceBuffer<float>& out) {
-      must(cuda::linear(in.data(), weights.tensor, {}, 1, out.data(), stream_));
-    };
     const auto rotate = [&](const DeviceBuffer<float>& x, int heads) {
       must(cuda::rope(x.data(), row_.data(), 1, heads, kShape.head_dim, frequency_.data(), 1.0f, x.data(), stream_));
     };
     must(cuda::rmsnorm(x_.data(), norm_.data(), 1e-5f, 1, kWidth, normed_.data(), stream_));
-    project(normed_, q_, queries_);
-    project(normed_, k_, keys_);
-    project(normed_, v_, values_);
+    const Linear q{q_.tensor, {}}, k{k_.tensor, {}}, v{v_.tensor, {}};
+    const Projection projections[] = {{q, queries_.data()}, {k, keys_.data()}, {v, values_.data()}};
+    must(cuda::linears(normed_.data(), projections, 1, stream_));
     rotate(queries_, kShape.heads);
     rotate(keys_, kShape.kv_heads);
     must(cuda::kv_store(args, keys_.data(), values_.data(), stream_));
     must(cuda::attention(args, queries_.data(), z_.data(), nullptr, nullptr, stream_));
-    project(z_, o_, out_);
+    must(cuda::linear(z_.data(), {o_.tensor, {}}, 1, out_.data(), stream_));
     must(cuda::add(x_.data(), out_.data(), kWidth, out_.data(), stream_));
   }
 

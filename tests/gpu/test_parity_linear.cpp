@@ -71,7 +71,7 @@ std::vector<float> run(const DeviceBuffer<float>& x, const DeviceWeights& weight
   const int64_t outputs = weights.tensor.rows();
   DeviceOutput out(static_cast<size_t>(rows * outputs));
   const Tensor d_bias = bias == nullptr ? Tensor{} : make_tensor(const_cast<float*>(bias), DType::f32, {outputs});
-  run_on_device([&] { return cuda::linear(x.data(), weights.tensor, d_bias, rows, out.data(), nullptr); });
+  run_on_device([&] { return cuda::linear(x.data(), {weights.tensor, d_bias}, rows, out.data(), nullptr); });
   return out.values();
 }
 
@@ -105,6 +105,27 @@ TEST_CASE("linear of several tiles on the device agrees with the reference", "[p
     under_schedules([&] {
       INFO(dtype_info(type).name);
       p.check(run(x, weights, bias.data(), rows), rows);
+    });
+  }
+}
+
+TEST_CASE("layers of the same x, of different types, have in one launch the bits of each alone", "[parity]") {
+  const Problem a(DType::q4_1, 67, 256, 9, false), b(DType::q6_k, 5, 256, 9, true), c(DType::f16, 130, 256, 9, false);
+  const DeviceBuffer<float> x(a.x), bias(b.bias);
+  const DeviceWeights of_a(a.weights.tensor), of_b(b.weights.tensor), of_c(c.weights.tensor);
+  for (const int64_t rows : {1, 9}) {
+    under_schedules([&] {
+      INFO("rows " << rows);
+      const auto size = [&](int64_t outputs) { return static_cast<size_t>(rows * outputs); };
+      DeviceOutput out_a(size(67)), out_b(size(5)), out_c(size(130));
+      const Linear layers[] = {
+          {of_a.tensor, {}}, {of_b.tensor, make_tensor(bias.data(), DType::f32, {5})}, {of_c.tensor, {}}};
+      const Projection projections[] = {
+          {layers[0], out_a.data()}, {layers[1], out_b.data()}, {layers[2], out_c.data()}};
+      run_on_device([&] { return cuda::linears(x.data(), projections, rows, nullptr); });
+      CHECK(same_bits(out_a.values(), run(x, of_a, nullptr, rows)));
+      CHECK(same_bits(out_b.values(), run(x, of_b, bias.data(), rows)));
+      CHECK(same_bits(out_c.values(), run(x, of_c, nullptr, rows)));
     });
   }
 }
