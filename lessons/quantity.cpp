@@ -170,9 +170,12 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
       quantity.kind == QuantityKind::prob_change) {
     const auto token = token_of(*context.model, quantity.text);
     if (!token) return std::nullopt;
-    const Step& before = view.baseline ? *view.baseline : *view.step;
-    const auto after = [&] { return softmax_at(view.step->logits, *token); };
-    const auto baseline = [&] { return softmax_at(before.logits, *token); };
+    // The chain has the model's own distribution already.
+    const auto after = [&]() -> double {
+      if (!view.chain) return softmax_at(view.step->logits, *token);
+      return view.chain->candidates[static_cast<size_t>(view.chain->rank_of[static_cast<size_t>(*token)])].prob_model;
+    };
+    const auto baseline = [&] { return view.baseline ? softmax_at(view.baseline->logits, *token) : after(); };
     return quantity.kind == QuantityKind::prob            ? after()
            : quantity.kind == QuantityKind::prob_baseline ? baseline()
                                                           : after() - baseline();
@@ -180,16 +183,14 @@ std::optional<double> measure_chain(const Quantity& quantity, const MeasureConte
   if (!view.chain || view.chain->settings != context.document.sampler) return std::nullopt;
   const ChainResult& chain = *view.chain;
   switch (quantity.kind) {
-    case QuantityKind::top1_prob: {
-      double best = 0;
-      for (const Candidate& candidate : chain.candidates) best = std::max(best, static_cast<double>(candidate.prob));
-      return best;
-    }
+    case QuantityKind::top1_prob:
+      return chain.candidates.front().prob;
     case QuantityKind::survivors:
-      return static_cast<double>(std::count_if(chain.candidates.begin(), chain.candidates.end(),
-                                               [](const Candidate& candidate) { return candidate.cut_by < 0; }));
+      return chain.stages[chain.stages.size() - 2].kept;  // the draw comes last
     case QuantityKind::top_gap: {
       float first = 0, second = 0;
+      if (!chain.stages.front().active && chain.candidates.size() > 1)  // no penalties: in the order of the model's own
+        return static_cast<double>(chain.candidates[0].prob_model) - chain.candidates[1].prob_model;
       for (const Candidate& candidate : chain.candidates) {
         second = std::max(second, std::min(first, candidate.prob_model));
         first = std::max(first, candidate.prob_model);

@@ -16,10 +16,12 @@ namespace {
 
 constexpr int kLowestDecade = -10;  // of the probability axis; what is less lies on its lower edge
 
-// Running sums of the probabilities at T.
-struct HeatedMass {
-  std::vector<double> cumulative;
-};
+// The sum of the probabilities at T of the first `rows` candidates.
+double heated_mass(const ChainResult& chain, int rows) {
+  double sum = 0;
+  for (int i = 0; i < rows; ++i) sum += static_cast<double>(chain.candidates[static_cast<size_t>(i)].prob_heated);
+  return sum;
+}
 
 struct Plot {
   ImVec2 min, max;
@@ -115,21 +117,21 @@ float draw_entropies(FrameContext& context, ImDrawList* draw, const Plot& plot) 
   return at.x;
 }
 
-void draw_rank_card(const FrameContext& context, const HeatedMass& mass, int rank) {
+void draw_rank_card(const FrameContext& context, int rank) {
   const Theme& theme = context.theme;
   const Candidate& candidate = context.view().chain->candidates[static_cast<size_t>(rank) - 1];
   begin_hover_card(theme);
   card_tokens(theme, token_of(context, candidate.id), "rank", format_count(rank), theme.text, theme.dim);
   card_row(theme, "before", format_probability(static_cast<double>(candidate.prob_model)));
   card_row(theme, "at T", format_probability(static_cast<double>(candidate.prob_heated)));
-  card_row(theme, "Σ at T up to here", format_value(mass.cumulative[static_cast<size_t>(rank) - 1], 5));
+  card_row(theme, "Σ at T up to here", format_value(heated_mass(*context.view().chain, rank), 5));
   card_row(theme, "after the chain", format_probability(static_cast<double>(candidate.prob)));
   card_source(theme, "before: softmax of the logits; at T: of the penalised logits divided by T. Ranks are by penalised logit.");
   end_hover_card(theme);
 }
 
 // The line of the cut: dragging it sets top-p. `taken`: where something else begins in the first line of the plot.
-void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const HeatedMass& mass, float taken, WindowState& state) {
+void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, float taken, WindowState& state) {
   const Theme& theme = context.theme;
   const ChainResult& chain = *context.view().chain;
   const int count = static_cast<int>(chain.candidates.size());
@@ -161,8 +163,11 @@ void draw_cut(FrameContext& context, ImDrawList* draw, const Plot& plot, const H
   const float middle = std::round((plot.min.y + plot.max.y) / 2), grip = theme.px(14);
   draw->AddRectFilled({x - theme.px(5), middle - grip}, {x + theme.px(5), middle + grip}, colour, theme.px(3));
   if (focused) draw->AddRect({x - theme.px(7), middle - grip - theme.px(2)}, {x + theme.px(7), middle + grip + theme.px(2)}, theme.accent, theme.px(4), 0, theme.px(2));
+  uint64_t version = mix_version(context.view().id, hash_sampler(chain.settings));
+  version = mix_version(mix_version(version, reinterpret_cast<uintptr_t>(&chain)), static_cast<uint64_t>(shown));
+  const double mass = *context.memo.get<double>("stage 6 heated mass", version, [&] { return heated_mass(chain, std::max(shown, 1)); });
   std::string text = "drag: " + format_count(shown) + (shown == 1 ? " token holds " : " tokens hold ") +
-                     format_value(100 * mass.cumulative[static_cast<size_t>(std::max(shown, 1)) - 1], 3) + " %";
+                     format_value(100 * mass, 3) + " %";
   if (was_held && shown > kept) text += ", of which the other rules keep " + format_count(kept);
   const float width = text_size(theme.body, text).x;
   const float line = plot.min.y + theme.px(x + theme.px(22) + width > taken ? 30 : 8);
@@ -185,15 +190,6 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
                   {body.min.x + body.size.x - theme.px(6), body.min.y + body.size.y - theme.px(38)},
                   std::max(std::log10(static_cast<double>(std::max(count, 2))), 0.3)};
   if (plot.max.x - plot.min.x < theme.px(60) || plot.max.y - plot.min.y < theme.px(40)) return;
-  uint64_t version = mix_version(context.view().id, hash_sampler(chain.settings));
-  version = mix_version(version, reinterpret_cast<uintptr_t>(&chain));
-  const auto mass = context.memo.get<HeatedMass>("stage 6 heated mass", version, [&] {
-    HeatedMass sums;
-    sums.cumulative.reserve(chain.candidates.size());
-    double sum = 0;
-    for (const Candidate& candidate : chain.candidates) sums.cumulative.push_back(sum += static_cast<double>(candidate.prob_heated));
-    return sums;
-  });
   ImDrawList* draw = body.draw;
   WindowState state;
 
@@ -233,9 +229,9 @@ void draw_plot(FrameContext& context, const PanelBody& body) {
   }
   if (under > 0) {
     context.hover.token = chain.candidates[static_cast<size_t>(under) - 1].id;
-    if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_rank_card(context, *mass, under);
+    if (!ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) draw_rank_card(context, under);
   }
-  draw_cut(context, draw, plot, *mass, entropies, state);
+  draw_cut(context, draw, plot, entropies, state);
 }
 
 // "before ─  at T ━" at the right end of the header.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <new>
 
+#include "core/base/processors.h"
 #include "core/run/analysis.h"
 
 namespace glassbox {
@@ -29,6 +30,7 @@ void AnalysisThread::post(const std::string& kind, std::function<void()> work) {
       waiting->second.swap(work);  // the old work is destroyed outside the lock
     }
   }
+  keep_off_this_processor(thread_);
   changed_.notify_one();
 }
 

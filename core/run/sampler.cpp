@@ -61,6 +61,18 @@ void exp_below_zero(double* values, size_t count) {
   }
 }
 
+struct HeadSums {
+  double total = 0;         // Σ w over the head
+  double entropy_bits = 0;  // of w / total
+};
+
+// −Σ p log p with log p = d − log(total); `weighted` is Σ w·d. A head of equal weights can come out a rounding below
+// zero.
+HeadSums make_sums(double total, double weighted) {
+  const double nats = std::log(total) - weighted / total;
+  return {total, std::max(0.0, nats / std::numbers::ln2)};
+}
+
 // exp(d) in candidate order for d = (x − greatest) / T, which is ≤ 0.
 class Weights {
  public:
@@ -71,8 +83,30 @@ class Weights {
         greatest_(static_cast<double>(greatest)),
         temperature_(temperature),
         weights_((values.size() + kLanes - 1) / kLanes * kLanes) {
-    for (size_t i = 0; i < values.size(); ++i) weights_[i] = exponent(i);
-    exp_below_zero(weights_.data(), weights_.size());
+    // A few at a time, so that the exponents are still at hand for the sums.
+    constexpr size_t kBlock = 256;
+    static_assert(kBlock % kLanes == 0);
+    std::array<double, kBlock> exponents;
+    double total = 0, weighted = 0;
+    for (size_t begin = 0; begin < values.size(); begin += kBlock) {
+      const size_t count = std::min(kBlock, values.size() - begin);
+      for (size_t i = 0; i < count; ++i) exponents[i] = static_cast<double>(values[begin + i]);
+      for (size_t i = count; i % kLanes != 0; ++i) exponents[i] = greatest_;
+      double* weights = weights_.data() + begin;
+      for (size_t i = 0; i < count; i += kLanes) {
+        Doubles x;
+        std::memcpy(&x, exponents.data() + i, sizeof x);
+        x = x == greatest_ ? Doubles{} : (x - greatest_) / temperature_;
+        std::memcpy(exponents.data() + i, &x, sizeof x);
+        std::memcpy(weights + i, &x, sizeof x);
+      }
+      exp_below_zero(weights, (count + kLanes - 1) / kLanes * kLanes);
+      for (size_t i = 0; i < count; ++i) {
+        total += weights[i];
+        weighted += weights[i] == 0.0 ? 0.0 : weights[i] * exponents[i];
+      }
+    }
+    sums_ = make_sums(total, weighted);
   }
   // All of it on the first candidate.
   static Weights make_greedy(std::span<const float> values) {
@@ -81,6 +115,7 @@ class Weights {
     weights.greatest_ = static_cast<double>(values[0]);
     weights.weights_.assign(values.size(), 0.0);
     weights.weights_[0] = 1.0;
+    weights.sums_ = {1.0, 0.0};
     return weights;
   }
   double operator[](size_t i) const { return weights_[i]; }
@@ -88,16 +123,13 @@ class Weights {
     const double value = static_cast<double>(values_[i]);
     return value == greatest_ ? 0.0 : (value - greatest_) / temperature_;
   }
+  const HeadSums& sums() const { return sums_; }  // of all
 
  private:
   std::span<const float> values_;
   double greatest_ = 0, temperature_ = 1;
   std::vector<double> weights_;  // padded to whole vectors
-};
-
-struct HeadSums {
-  double total = 0;         // Σ w over the head
-  double entropy_bits = 0;  // of w / total
+  HeadSums sums_;
 };
 
 HeadSums sum_head(const Weights& weights, size_t kept) {
@@ -107,9 +139,7 @@ HeadSums sum_head(const Weights& weights, size_t kept) {
     total += w;
     weighted += w == 0.0 ? 0.0 : w * weights.exponent(i);
   }
-  // −Σ p log p with log p = d − log(total). A head of equal weights can come out a rounding below zero.
-  const double nats = std::log(total) - weighted / total;
-  return {total, std::max(0.0, nats / std::numbers::ln2)};
+  return make_sums(total, weighted);
 }
 
 // Ids by value, greatest first, equal values by id. A radix sort on the bits in three passes of 11: stable, so ids,
@@ -263,32 +293,37 @@ class SortedLogits {
       for (size_t i = 0; i < ordered.size(); ++i) ordered[i] = values[static_cast<size_t>(ids[i])];
       return ordered;
     };
+    rank_of.resize(ids.size());
+    for (size_t i = 0; i < ids.size(); ++i) rank_of[static_cast<size_t>(ids[i])] = static_cast<int32_t>(i);
     sorted = in_order(penalised);
     plain = Weights(sorted, sorted[0], 1.0);
-    plain_sums = sum_head(plain, sorted.size());
-    if (!penalties) return;
-    own_raw = in_order(logits);
-    own_model = Weights(own_raw, *std::max_element(own_raw.begin(), own_raw.end()), 1.0);
-    own_model_sums = sum_head(own_model, own_raw.size());
+    const auto set_model = [&](const Weights& weights) {
+      model_entropy_bits = weights.sums().entropy_bits;
+      prob_model.resize(ids.size());
+      for (size_t i = 0; i < ids.size(); ++i) prob_model[i] = static_cast<float>(weights[i] / weights.sums().total);
+    };
+    if (penalties) {
+      own_raw = in_order(logits);
+      set_model(Weights(own_raw, *std::max_element(own_raw.begin(), own_raw.end()), 1.0));
+    } else {
+      set_model(plain);
+    }
   }
   SortedLogits(const SortedLogits&) = delete;
   SortedLogits& operator=(const SortedLogits&) = delete;
 
-  // In candidate order; without penalties the model's own are the same as the penalised.
+  // In candidate order; without penalties the model's own logits are the same as the penalised.
   const std::vector<float>& raw() const { return penalties ? own_raw : sorted; }
-  const Weights& model() const { return penalties ? own_model : plain; }
-  const HeadSums& model_sums() const { return penalties ? own_model_sums : plain_sums; }
 
   const bool penalties;
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids, rank_of;
   std::vector<float> sorted;  // penalised
   Weights plain;              // at T = 1
-  HeadSums plain_sums;
+  std::vector<float> prob_model;
+  double model_entropy_bits = 0;
 
  private:
   std::vector<float> own_raw;
-  Weights own_model;
-  HeadSums own_model_sums;
 };
 
 std::shared_ptr<const SortedLogits> sort_logits(std::span<const float> logits, const SamplerSettings& settings,
@@ -315,22 +350,15 @@ ChainResult run_chain(const SortedLogits& from, const SamplerSettings& settings,
   result.u = u;
 
   const Weights& plain = from.plain;
-  const HeadSums& plain_sums = from.plain_sums;
-  const Weights& model = from.model();
-  const HeadSums& model_sums = from.model_sums();
   Weights own_heated;
-  HeadSums heated_sums = plain_sums;
-  if (settings.temperature == 0.0f) {
+  if (settings.temperature == 0.0f)
     own_heated = Weights::make_greedy(sorted);
-    heated_sums = {1.0, 0.0};
-  } else if (settings.temperature != 1.0f) {
+  else if (settings.temperature != 1.0f)
     own_heated = Weights(sorted, sorted[0], static_cast<double>(settings.temperature));
-    heated_sums = sum_head(own_heated, vocab);
-  }
   const Weights& heated = settings.temperature == 1.0f ? plain : own_heated;
-  result.entropy_model_bits = model_sums.entropy_bits;
+  result.entropy_model_bits = from.model_entropy_bits;
 
-  Chain chain{&plain, vocab, plain_sums};
+  Chain chain{&plain, vocab, plain.sums()};
   ChainStage first;
   first.kind = "penalties";
   first.params = {{"repetition", json_number(settings.repetition_penalty)},
@@ -339,7 +367,7 @@ ChainResult run_chain(const SortedLogits& from, const SamplerSettings& settings,
                   {"window", settings.penalty_window}};
   first.active = from.penalties;
   first.kept = static_cast<int32_t>(vocab);
-  first.entropy_bits = plain_sums.entropy_bits;
+  first.entropy_bits = plain.sums().entropy_bits;
   result.stages.push_back(std::move(first));
 
   std::vector<size_t> kept_after{vocab};  // by stage
@@ -354,7 +382,7 @@ ChainResult run_chain(const SortedLogits& from, const SamplerSettings& settings,
     }
     if (stage == SamplerStage::temperature) {
       chain.weights = &heated;
-      chain.sums = chain.kept == vocab ? heated_sums : sum_head(heated, chain.kept);
+      chain.sums = chain.kept == vocab ? heated.sums() : sum_head(heated, chain.kept);
     }
     described.kept = static_cast<int32_t>(chain.kept);
     described.entropy_bits = chain.sums.entropy_bits;
@@ -372,16 +400,14 @@ ChainResult run_chain(const SortedLogits& from, const SamplerSettings& settings,
   result.stages.push_back(std::move(last));
 
   const std::vector<float>& raw = from.raw();
+  const double heated_total = heated.sums().total;
+  result.rank_of = from.rank_of;
   result.candidates.reserve(vocab);
-  result.rank_of.resize(vocab);
-  for (size_t i = 0; i < vocab; ++i) {
-    const size_t id = static_cast<size_t>(ids[i]);
-    result.candidates.push_back({ids[i], raw[i], sorted[i], static_cast<float>(model[i] / model_sums.total),
-                                 static_cast<float>(heated[i] / heated_sums.total),
-                                 i < chain.kept ? static_cast<float>((*chain.weights)[i] / chain.sums.total) : 0.0f,
-                                 -1});
-    result.rank_of[id] = static_cast<int32_t>(i);
-  }
+  for (size_t i = 0; i < vocab; ++i)
+    result.candidates.push_back(
+        {ids[i], raw[i], sorted[i], from.prob_model[i], static_cast<float>(heated[i] / heated_total), 0.0f, -1});
+  for (size_t i = 0; i < chain.kept; ++i)
+    result.candidates[i].prob = static_cast<float>((*chain.weights)[i] / chain.sums.total);
   for (size_t stage = 1; stage < kept_after.size(); ++stage) {
     for (size_t i = kept_after[stage]; i < kept_after[stage - 1]; ++i) {
       result.candidates[i].cut_by = static_cast<int8_t>(stage);
@@ -395,7 +421,7 @@ DistributionChange compare_distributions(std::span<const float> logits_before, s
   const size_t vocab = logits_before.size();
   const Weights before(logits_before, *std::max_element(logits_before.begin(), logits_before.end()), 1.0);
   const Weights after(logits_after, *std::max_element(logits_after.begin(), logits_after.end()), 1.0);
-  const HeadSums before_sums = sum_head(before, vocab), after_sums = sum_head(after, vocab);
+  const HeadSums &before_sums = before.sums(), &after_sums = after.sums();
 
   DistributionChange change;
   change.entropy_before_bits = before_sums.entropy_bits;

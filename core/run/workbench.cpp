@@ -224,6 +224,8 @@ Result<void> Workbench::apply(const Command& command) {
   if (std::holds_alternative<cmd::SetText>(command) || std::holds_alternative<cmd::ResetRun>(command)) pause();
   error_.reset();
   ++revision_;
+  // A chain needs no step: it is made while the frame in which a slider was moved is still being built.
+  if (std::holds_alternative<cmd::SetSampler>(command)) ask();
   return {};
 }
 
