@@ -6,12 +6,12 @@
 
 #include "app/panels/panel_list.h"
 #include "app/panels/stage3_shared.h"
-#include "app/widgets/pooling.h"
 #include "app/widgets/text_metrics.h"
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
 #include "core/run/lanes.h"
+#include "core/run/pooling.h"
 
 namespace glassbox {
 

@@ -3,6 +3,7 @@
 
 #include "core/run/analysis.h"
 #include "core/run/lanes.h"
+#include "core/run/pooling.h"
 
 namespace glassbox {
 
@@ -27,8 +28,8 @@ std::shared_ptr<const Thumbnails> make_thumbnails(const ModelConfig& config, con
   const size_t pixels = static_cast<size_t>(side) * static_cast<size_t>(side);
   thumbnails->weights.assign(static_cast<size_t>(thumbnails->layers * thumbnails->heads) * pixels, 0.0f);
 
-  std::vector<int> begin;  // of each pixel, and the end of the last
-  for (int i = 0; i <= side; ++i) begin.push_back(pixel_begin(i, length, side));
+  std::vector<PixelSpan> spans;
+  for (int i = 0; i < side; ++i) spans.push_back({pixel_begin(i, length, side), pixel_begin(i + 1, length, side)});
   std::vector<float> greatest(static_cast<size_t>(length));  // over the queries of one row of pixels, by key
   std::vector<const Page*> pages(static_cast<size_t>(length));
   for (int layer = 0; layer < thumbnails->layers; ++layer) {
@@ -39,17 +40,12 @@ std::shared_ptr<const Thumbnails> make_thumbnails(const ModelConfig& config, con
     for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads; ++head) {
       float* out = thumbnails->weights.data() + static_cast<size_t>(layer * thumbnails->heads + head) * pixels;
       for (int i = 0; i < side; ++i, out += side) {
-        const int end = begin[static_cast<size_t>(i) + 1];
+        const auto [begin, end] = spans[static_cast<size_t>(i)];
         std::fill_n(greatest.begin(), end, 0.0f);
-        for (int query = begin[static_cast<size_t>(i)]; query < end; ++query) {
+        for (int query = begin; query < end; ++query) {
           take_greater(pages[static_cast<size_t>(query)]->head(query, head), greatest.data());
         }
-        int key = 0;
-        for (int j = 0; j <= i; ++j) {
-          float most = greatest[static_cast<size_t>(key)];
-          while (++key < begin[static_cast<size_t>(j) + 1]) most = std::max(most, greatest[static_cast<size_t>(key)]);
-          out[j] = most;
-        }
+        pool_row(std::span(spans).first(static_cast<size_t>(i) + 1), greatest.data(), out);
       }
     }
   }

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "core/run/lanes.h"
+
 namespace glassbox {
 
 // What a pixel covers: [begin, end). Neighbours share a value where an edge between pixels cuts through it.
@@ -25,13 +27,17 @@ inline std::vector<PixelSpan> pixel_spans(int pixels, int values) {
 
 // out[pixel]: the greatest of its values.
 inline void pool_row(std::span<const PixelSpan> spans, const float* values, float* out) {
-  const auto greater = [](float a, float b) { return a > b ? a : b; };
+  const auto most = [](float a, float b) { return a > b ? a : b; };
   for (const PixelSpan& covered : spans) {
-    // Up to three values without asking how many: in most figures that is all, and branches would be guessed wrongly.
-    float most = greater(greater(values[covered.begin], values[covered.end - 1]), values[(covered.begin + covered.end) >> 1]);
-    if (covered.end - covered.begin > 3)
-      for (int i = covered.begin + 1; i + 1 < covered.end; ++i) most = greater(most, values[i]);
-    *out++ = most;
+    const float *first = values + covered.begin, *end = values + covered.end;
+    if (end - first < kFloatLanes) {
+      // Up to three values without asking how many: such branches would be guessed wrongly.
+      *out++ = most(most(*first, *(end - 1)), *(first + (end - first) / 2));
+      continue;
+    }
+    Lanes lanes = load_lanes(end - kFloatLanes);  // may overlap with those before
+    for (; first + kFloatLanes < end; first += kFloatLanes) lanes = greater(lanes, load_lanes(first));
+    *out++ = most(most(lanes[0], lanes[1]), most(lanes[2], lanes[3]));
   }
 }
 
