@@ -161,5 +161,26 @@ TEST_CASE("impossible calls are refused") {
   CHECK(cudaDeviceSynchronize() == cudaSuccess);
 }
 
+TEST_CASE("a device that is lost fails every call, and runs nothing more") {
+  emulator::set_schedule({});
+  Stream stream;
+  const DeviceBuffer<float> in(counting(1)), out(std::vector<float>(kValues, 0.0f));
+  copy_on(stream.handle, in, out);
+  emulator::reset_counters();
+  emulator::set_failure(cudaErrorDevicesUnavailable);
+  int count = 1;
+  void* p = nullptr;
+  CHECK(cudaStreamSynchronize(stream.handle) == cudaErrorDevicesUnavailable);
+  CHECK(cudaMalloc(&p, 16) == cudaErrorDevicesUnavailable);
+  CHECK(p == nullptr);
+  CHECK(cudaGetLastError() == cudaErrorDevicesUnavailable);
+  CHECK(cudaGetDeviceCount(&count) == cudaErrorDevicesUnavailable);
+  CHECK(count == 0);
+  CHECK(emulator::counters().launches == 0);
+  emulator::set_failure(cudaSuccess);
+  CHECK(emulator::take_faults().empty());
+  CHECK(out.read() == std::vector<float>(kValues, 0.0f));
+}
+
 }  // namespace
 }  // namespace glassbox::testing

@@ -7,6 +7,8 @@
 // not either. Speed says nothing.
 #pragma once
 
+#include <driver_types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -74,5 +76,10 @@ void reset_traffic(const void* allocation);
 
 // How much device memory there is, for tests of what happens when it does not suffice; 0: all that the emulator has.
 void set_memory_limit(size_t bytes);
+
+// From now on every call fails with this error and nothing that is queued runs, as after a card was lost
+// (cudaErrorDevicesUnavailable) or without a driver (cudaErrorInsufficientDriver); cudaSuccess ends it.
+void set_failure(cudaError_t error);
+cudaError_t failure();
 
 }  // namespace glassbox::emulator

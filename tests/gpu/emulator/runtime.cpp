@@ -19,7 +19,7 @@ namespace {
 struct State {
   Schedule schedule;
   Counters counters;
-  cudaError_t last_error = cudaSuccess;
+  cudaError_t last_error = cudaSuccess, failure = cudaSuccess;
   std::map<uintptr_t, size_t> pinned;      // host memory that copies may read and write later
   std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
 };
@@ -108,6 +108,7 @@ std::recursive_mutex& runtime_lock() {
 
 cudaError_t finish(cudaError_t error) {
   if (any_fault()) error = cudaErrorLaunchFailure;  // as on a GPU, nothing works after a kernel failed
+  if (state().failure != cudaSuccess) error = state().failure;
   if (error != cudaSuccess) state().last_error = error;
   return error;
 }
@@ -190,6 +191,13 @@ void reset_traffic(const void* allocation) {
   if (Region* region = device_memory().find(allocation); region != nullptr) region->traffic = {};
 }
 
+void set_failure(cudaError_t error) {
+  state().failure = error;
+}
+cudaError_t failure() {
+  return state().failure;
+}
+
 void set_memory_limit(size_t bytes) {
   device_memory().set_limit(bytes);
 }
@@ -205,6 +213,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
   *p = nullptr;
   if (any_capture()) return finish(cudaErrorStreamCaptureUnsupported);
   if (bytes == 0) return finish(cudaSuccess);
+  if (failure() != cudaSuccess) return finish(failure());
   const Region* region = device_memory().allocate(bytes);
   if (region == nullptr) return finish(cudaErrorMemoryAllocation);
   *p = region->begin;
@@ -262,7 +271,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = failure() == cudaSuccess ? 1 : 0;
   return finish(cudaSuccess);
 }
 cudaError_t cudaSetDevice(int device) {
@@ -344,6 +353,12 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid argument";
     case cudaErrorInvalidConfiguration:
       return "invalid configuration argument";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
+    case cudaErrorInsufficientDriver:
+      return "the driver is missing or too old";
+    case cudaErrorDevicesUnavailable:
+      return "the device is not available";
     case cudaErrorLaunchFailure:
       return "the kernel failed; see emulator::take_faults()";
     default:

@@ -35,7 +35,7 @@ void run_first(CUstream_st& stream) {
          operation.awaited->stream != nullptr && !operation.awaited->stream->queue.empty()) {
     run_first(*operation.awaited->stream);
   }
-  if (operation.run && !any_fault()) operation.run();
+  if (operation.run && !any_fault() && failure() == cudaSuccess) operation.run();
 }
 
 // Sometimes a stream is quick.
@@ -161,7 +161,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   CUstream_st& queue = stream_of(stream);
   if (queue.queue.empty()) return finish(cudaSuccess);
   run_first(queue);  // who asks again and again gets there
-  return any_fault() ? finish(cudaSuccess) : cudaErrorNotReady;
+  return any_fault() || failure() != cudaSuccess ? finish(cudaSuccess) : cudaErrorNotReady;
 }
 
 cudaError_t cudaDeviceSynchronize() {
@@ -219,7 +219,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const EventState& state = *event->state;
   if (state.done >= state.recorded) return finish(cudaSuccess);
   if (!state.stream->queue.empty()) run_first(*state.stream);
-  return any_fault() ? finish(cudaSuccess) : cudaErrorNotReady;
+  return any_fault() || failure() != cudaSuccess ? finish(cudaSuccess) : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
