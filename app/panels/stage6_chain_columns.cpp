@@ -18,15 +18,15 @@ struct Wish {
 Wish wish_of(const Theme& theme, const ChainColumn& column) {
   const auto number = [&](std::string_view text) { return text_size(theme.mono, text).x; };
   const auto title = [&](std::string_view text) { return text_size(theme.bold, text).x; };
-  const float gap = theme.px(8);
+  const float gap = theme.px(8), tight = theme.px(12);
   switch (column.kind) {
-    case ColumnKind::token: return {theme.px(96), theme.px(136), 0};
-    case ColumnKind::logit: return {number("00.00") + 2 * gap, number("00.00") + 2 * gap, 0.22f};
-    case ColumnKind::penalty: return {title("penalty") + 2 * gap, title("penalty") + 4 * gap, 0};
+    case ColumnKind::token: return {theme.px(88), theme.px(136), 0};
+    case ColumnKind::logit: return {number("00.00") + tight, number("00.00") + 2 * gap, 0.22f};
+    case ColumnKind::penalty: return {title("penalty") + tight, title("penalty") + 4 * gap, 0};
     case ColumnKind::stage:
       if (column.cuts()) return {title("min-p") + 2 * gap, std::max(title("min-p 0.05"), title("top-p 0.95")) + 2 * gap, 0};
-      return {title("÷ T = 1.50") + 2 * gap, title("÷ T = 1.50") + 2 * gap, 0.22f};
-    case ColumnKind::probability: return {title("probability") + 2 * gap, title("probability") + 2 * gap, 0.56f};
+      return {title("÷ T = 1.50") + tight, title("÷ T = 1.50") + 2 * gap, 0.22f};
+    case ColumnKind::probability: return {title("probability") + tight, title("probability") + 2 * gap, 0.56f};
   }
   return {theme.px(60), theme.px(60), 0};
 }
@@ -149,16 +149,25 @@ std::vector<ChainColumn> make_columns(const Theme& theme, const SamplerSettings&
   std::vector<ChainColumn> columns = {{ColumnKind::token}, {ColumnKind::logit}, {ColumnKind::penalty}};
   for (const SamplerStage stage : settings.order) columns.push_back({ColumnKind::stage, stage});
   columns.push_back({ColumnKind::probability});
-  float least = 0, good = 0;
-  for (const ChainColumn& column : columns) least += wish_of(theme, column).least, good += wish_of(theme, column).good;
-  // Between the two, columns grow evenly; what is left then goes to the bars.
-  const float growth = std::clamp((width - least) / std::max(good - least, 1.0f), 0.0f, 1.0f);
-  const float room = std::max(0.0f, width - good);
+  float least = 0;
+  for (const ChainColumn& column : columns) least += wish_of(theme, column).least;
+  // Between the two, the cuts grow first, since their titles then have room for the values, and the others after them
+  // evenly; what is left then goes to the bars.
+  float spare = std::max(0.0f, width - least);
+  const auto grow = [&](bool cuts) {
+    float wanted = 0;
+    for (const ChainColumn& column : columns)
+      if (column.cuts() == cuts) wanted += wish_of(theme, column).good - wish_of(theme, column).least;
+    const float share = wanted > 0 ? std::min(1.0f, spare / wanted) : 0.0f;
+    spare -= share * wanted;
+    return share;
+  };
+  const float cut_growth = grow(true), growth = grow(false), room = spare;
   const float longest = theme.px(330);
   float x = 0;
   for (ChainColumn& column : columns) {
     const Wish wish = wish_of(theme, column);
-    const float own = wish.least + (wish.good - wish.least) * growth;
+    const float own = wish.least + (wish.good - wish.least) * (column.cuts() ? cut_growth : growth);
     column.x = std::round(x);
     column.bar = std::min(std::floor(room * wish.bar_share), longest) - theme.px(22);
     if (column.bar < theme.px(14)) column.bar = 0;

@@ -1,6 +1,7 @@
 // What stands around the panels: the rail of stages, the status bar, loading and About.
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include <nlohmann/json.hpp>
 
@@ -163,8 +164,8 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   std::vector<Part> parts;
   parts.push_back({"model", model ? (model->name().empty() ? "model" : model->name()) + " " + model->format() : bench_.loading() ? "loading a model" : "no model", "",
                    "The model, and the format of most of its weights. Click for more.", true});
+  const std::string precision = options_.bench.precision == Precision::exact ? "exact" : "fast";
   if (model) {
-    const std::string precision = options_.bench.precision == Precision::exact ? "exact" : "fast";
     parts.push_back({"device", bench_.kernel_path() + " · " + precision, "", "The backend, its instructions and threads, and the precision. Click for more."});
     parts.push_back({"weights", "weights", format_bytes(model->weight_bytes()), "Memory that the weights take."});
     parts.push_back({"kv", "KV", format_bytes(engine.kv_bytes), "Memory of the keys and values that are kept of the lines used lately."});
@@ -173,11 +174,29 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   const Part speeds[] = {{"frame", "frame", format_fixed(frame_seconds_ * 1e3, 1) + " ms", "Work of this thread for one frame."},
                          {"decode", "decode", format_rate(engine.decode_rate), "Tokens a second, one after the other."},
                          {"prefill", "prefill", format_rate(engine.prefill_rate), "Tokens a second when a text is read."}};
+  // The place is kept for the longest figure, so that the others do not move when one changes.
+  const auto place_of = [&](const Part& part) {
+    return std::max(width_of(part), text_size(theme_.small, part.label).x + theme_.px(6) + text_size(theme_.mono_small, part.id == std::string("frame") ? "99.9 ms" : "9 999 tok/s").x);
+  };
+  const auto all_fits = [&](std::span<const Part> right_parts) {
+    float total = 0;
+    for (const Part& part : parts) total += width_of(part) + gap;
+    for (const Part& part : right_parts) total += place_of(part) + gap;
+    return total <= right - left + gap;
+  };
+  // Where there is no room for all: the backend without its instructions and the memory as one figure, then no work of a frame.
+  std::span<const Part> shown = speeds;
+  if (model && !all_fits(shown)) {
+    parts.resize(parts.size() - 3);
+    parts.back().label = bench_.kernel_path().substr(0, bench_.kernel_path().find(' ')) + " · " + precision;
+    parts.push_back({"memory", "memory", format_bytes(model->weight_bytes() + engine.kv_bytes + engine.page_bytes),
+                     "Memory of the weights, the keys and values that are kept, and what was captured for the panels. Click for each."});
+    if (!all_fits(shown)) shown = shown.subspan(1);
+  }
   float needed = 0;
   for (const Part& part : parts) needed += width_of(part) + gap;
-  for (const Part& part : speeds) {
-    // The place is kept for the longest figure, so that the others do not move when one changes.
-    const float width = std::max(width_of(part), text_size(theme_.small, part.label).x + theme_.px(6) + text_size(theme_.mono_small, part.id == std::string("frame") ? "99.9 ms" : "9 999 tok/s").x);
+  for (const Part& part : shown) {
+    const float width = place_of(part);
     if (right - width < left + std::min(needed, size.x * 0.5f)) break;
     right -= width;
     put(part, right + width - width_of(part));
@@ -252,7 +271,7 @@ void App::draw_status_details() {
     row("precision", options_.bench.precision == Precision::exact ? "exact" : "fast");
     note("Exact computes in fp32 on dequantised weights and agrees with other implementations. Fast uses quantised dot products. "
          "Choose with --precision at the start.");
-  } else if (status_detail_ == "weights" || status_detail_ == "kv" || status_detail_ == "pages") {
+  } else if (status_detail_ == "weights" || status_detail_ == "memory" || status_detail_ == "kv" || status_detail_ == "pages") {
     text_line(theme_.heading, theme_.text, "Memory");
     if (model) row("weights", format_bytes(model->weight_bytes()));
     row("KV cache", format_bytes(engine.kv_bytes));
