@@ -158,6 +158,7 @@ Result<int> run_window(const WindowOptions& options) {
 
   AppOptions app_options;
   app_options.bench.threads = options.threads;
+  app_options.bench.device = options.device;
   app_options.bench.precision = options.precision;
   // Called from the engine's threads; the window waits in glfwWaitEvents. GLFW outlives the App and with it the threads.
   app_options.bench.wake = [&host] {

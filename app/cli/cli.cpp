@@ -43,7 +43,8 @@ Result<int> open_window(const Options& options, const WindowChoices& choices) {
   }
   const Drawing* drawing = find_drawing();
   if (!drawing) return no_drawing_error();
-  if (const Result<std::shared_ptr<Ops>> ops = make_ops(options); !ops) return ops.error();
+  const Result<DeviceChoice> device = chosen_device(options);
+  if (!device) return device.error();
   WindowOptions window;
   if (const Result<std::string> model = find_model_file(options); model)
     window.model_path = *model;
@@ -59,6 +60,7 @@ Result<int> open_window(const Options& options, const WindowChoices& choices) {
   if (choices.theme) window.theme = *choices.theme == "light" ? ThemeKind::light : ThemeKind::dark;
   window.scale = choices.scale;
   window.threads = options.threads;
+  window.device = *device;
   window.precision = precision_of(options);
   window.restore = !options.fresh;
   return drawing->window(window);

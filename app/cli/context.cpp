@@ -48,32 +48,36 @@ Result<std::shared_ptr<const Model>> load_model(const Options& options) {
   return Model::load(*path, [&progress](float done) { return progress(done); });
 }
 
-Result<std::shared_ptr<Ops>> make_ops(const Options& options) {
-  if (options.device != "cpu") {
-    const bool cuda = options.device == "cuda";
-    return Error{ErrorKind::usage,
-                 cuda ? "This program was built without CUDA." : "There is no device \"" + options.device + "\".",
-                 "--device " + options.device, "cpu", cuda ? "Leave --device out: everything runs on the CPU." : ""};
+Result<DeviceChoice> chosen_device(const Options& options) {
+  Result<DeviceChoice> choice = parse_device(options.device);
+  if (!choice) return choice;
+  if (choice->kind == DeviceChoice::Kind::cuda) {
+    std::string note;
+    return decide_device(*choice, find_cuda_devices(), 0, note);
   }
-  CpuOptions cpu;
-  cpu.threads = options.threads;
-  cpu.pin_threads = true;  // nothing is drawn meanwhile
-  std::shared_ptr<Ops> ops = make_cpu_ops(cpu);
-  if (!ops) {
-    return Error{ErrorKind::usage, "This machine does not have the instruction set asked for.", "$GLASSBOX_CPU",
-                 "portable, avx2 or avx512, as far as the processor has it", "Unset GLASSBOX_CPU."};
-  }
-  return ops;
+  if (make_cpu_ops({1, "", false}) == nullptr) return no_instruction_set();
+  return choice;
+}
+
+Result<std::shared_ptr<Ops>> make_ops(const Options& options, const Model& model) {
+  const Result<DeviceChoice> choice = chosen_device(options);
+  if (!choice) return choice.error();
+  // Pinned: nothing is drawn meanwhile.
+  Result<OpenDevice> device = open_device(*choice, {options.threads, "", true}, model);
+  if (!device) return device.error();
+  if (!device->note.empty()) std::fprintf(stderr, "%s\n", device->note.c_str());
+  return device->ops;
 }
 
 Result<LoadedEngine> load_engine(const Options& options) {
   const double begun = steady_seconds();
-  Result<std::shared_ptr<Ops>> ops = make_ops(options);
-  if (!ops) return ops.error();
+  if (const Result<DeviceChoice> choice = chosen_device(options); !choice) return choice.error();
   Result<std::shared_ptr<const Model>> model = load_model(options);
   if (!model) return model.error();
   LoadedEngine engine;
   engine.model = model.take();
+  Result<std::shared_ptr<Ops>> ops = make_ops(options, *engine.model);
+  if (!ops) return ops.error();
   engine.sessions = std::make_unique<SessionStore>(engine.model, ops.take());
   engine.load_seconds = steady_seconds() - begun;
   return engine;

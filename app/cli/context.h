@@ -8,6 +8,7 @@
 #include "app/cli/options.h"
 #include "app/cli/output.h"
 #include "core/model/model.h"
+#include "core/run/device.h"
 #include "core/run/session.h"
 
 namespace glassbox {
@@ -29,10 +30,12 @@ struct LoadedEngine {
   std::unique_ptr<SessionStore> sessions;
   double load_seconds = 0;  // of the file, the backend and its threads
 };
-// Errors: as load_model(), and usage for a device that this program does not have.
+// Errors: as load_model(), chosen_device() and open_device().
 Result<LoadedEngine> load_engine(const Options& options);
-// A backend as the options ask for it.
-Result<std::shared_ptr<Ops>> make_ops(const Options& options);
+// What --device says. Errors: usage for a word that is none, a device or an instruction set that is not there.
+Result<DeviceChoice> chosen_device(const Options& options);
+// The backend for a model; a note about the choice goes to standard error.
+Result<std::shared_ptr<Ops>> make_ops(const Options& options, const Model& model);
 
 // The text of -p, --file or standard input as its bytes, checked to be UTF-8. Errors: usage (no text was given, invalid
 // UTF-8 with its byte offset, too long), bad_file (--file), failed or cancelled (standard input).

@@ -47,7 +47,9 @@ void add_engine_options(OptionList& list, Options& options) {
   list.integer({"-t,--threads", "N", "threads; one a physical core unless given"}, options.threads, {1, kMaxThreads});
   list.choice({"--precision", "NAME", "exact: fp32 on dequantised weights; fast (the default): quantised dot products"},
               options.precision, {"exact", "fast"});
-  list.text({"--device", "NAME", "where to compute: cpu"}, options.device);
+  list.text({"--device", "NAME",
+             "where to compute: auto (a GPU where there is one that is large enough), cpu, cuda or cuda:N"},
+            options.device);
 }
 
 void add_text_options(OptionList& list, Options& options) {

@@ -20,7 +20,7 @@ struct Options {
   std::optional<std::string> model;  // -m; absent: the default model
   int threads = 0;                   // 0: one a physical core
   std::string precision = "fast";    // exact, fast
-  std::string device = "cpu";
+  std::string device = "auto";
 
   // text
   std::optional<std::string> prompt;  // -p; "-" is standard input

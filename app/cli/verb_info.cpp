@@ -73,10 +73,11 @@ nlohmann::json info_json(const Model& model, const std::string& kernel_path) {
 }
 
 Result<void> run(CliContext& context) {
-  Result<std::shared_ptr<Ops>> ops = make_ops(context.options);
-  if (!ops) return ops.error();
+  if (const Result<DeviceChoice> choice = chosen_device(context.options); !choice) return choice.error();
   Result<std::shared_ptr<const Model>> loaded = load_model(context.options);
   if (!loaded) return loaded.error();
+  Result<std::shared_ptr<Ops>> ops = make_ops(context.options, **loaded);
+  if (!ops) return ops.error();
   const Model& model = **loaded;
   const nlohmann::json info = info_json(model, (*ops)->description());
   if (context.options.json) {

@@ -48,11 +48,13 @@ class Classroom {
  public:
   static Result<std::unique_ptr<Classroom>> open(const Options& options, const Lesson& lesson) {
     // Says what is wrong with the device before the engine's thread asks for it.
-    if (const Result<std::shared_ptr<Ops>> ops = make_ops(options); !ops) return ops.error();
+    const Result<DeviceChoice> device = chosen_device(options);
+    if (!device) return device.error();
     const Result<std::string> path = find_model_file(options);
     if (!path) return path.error();
     WorkbenchOptions workbench;
     workbench.threads = options.threads;
+    workbench.device = *device;
     workbench.precision = precision_of(options);
     std::unique_ptr<Classroom> room(new Classroom(lesson, workbench));
     room->bench_.load_model(*path);

@@ -91,7 +91,8 @@ Result<void> run(CliContext& context) {
   Result<std::vector<Command>> commands = commands_of(options);
   if (!commands) return commands.error();
   // Says what is wrong with the device before anything is drawn.
-  if (const Result<std::shared_ptr<Ops>> ops = make_ops(options); !ops) return ops.error();
+  const Result<DeviceChoice> device = chosen_device(options);
+  if (!device) return device.error();
   const Result<std::string> model = find_model_file(options);
   if (!model) return model.error();
   shot.model_path = *model;
@@ -115,6 +116,7 @@ Result<void> run(CliContext& context) {
   shot.palette = options.palette;
   shot.about = options.about;
   shot.threads = options.threads;
+  shot.device = *device;
   shot.precision = precision_of(options);
   if (const Result<void> drawn = drawing->shot(shot); !drawn) return drawn;
   if (options.json) {

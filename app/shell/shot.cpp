@@ -25,6 +25,7 @@ Result<void> draw_shot(const ShotOptions& options) {
   if (Result<void> good = check(options); !good) return good;
   AppOptions app_options;
   app_options.bench.threads = options.threads;
+  app_options.bench.device = options.device;
   app_options.bench.precision = options.precision;
   app_options.model_path = options.model_path;
   Document& document = app_options.document;

@@ -7,7 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/run/command.h"
-#include "kernels/ops.h"
+#include "core/run/device.h"
 
 namespace glassbox {
 
@@ -26,6 +26,7 @@ struct ShotOptions {
   std::optional<std::pair<float, float>> pointer;  // where the mouse stands, in shares of the picture: hover cards
   bool palette = false, about = false; // what else is open
   int threads = 0;
+  DeviceChoice device = {};
   Precision precision = Precision::fast;
   double seconds = 120;                // how long to wait for the engine
 };

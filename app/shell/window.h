@@ -7,7 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/run/document.h"
-#include "kernels/ops.h"
+#include "core/run/device.h"
 
 namespace glassbox {
 
@@ -23,6 +23,7 @@ struct WindowOptions {
   std::optional<ThemeKind> theme;
   std::optional<float> scale;
   int threads = 0;
+  DeviceChoice device = {};
   Precision precision = Precision::fast;
   bool restore = true;                // begin with the document of the last session
   bool autosave = true;               // keep the document for the next session

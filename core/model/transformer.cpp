@@ -4,6 +4,8 @@
 #include <cmath>
 #include <new>
 
+#include "kernels/device_error.h"
+
 namespace glassbox {
 
 Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops) : max_rows_(max_rows) {
@@ -354,6 +356,10 @@ Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Wo
     }
     head_rows(pass, weights, call.rows, call.logits);
     ops.wait();
+  } catch (const DeviceError& error) {
+    return Error{
+        ErrorKind::device, "The GPU has failed.", error.what(), "",
+        "Run it on the CPU (--device cpu). If it happens again, look at the system's log for NVIDIA's messages."};
   } catch (const std::bad_alloc&) {
     return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
                  "Use a shorter text, or show fewer panels."};

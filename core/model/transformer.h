@@ -60,9 +60,9 @@ class Workspace {
 };
 
 // Runs the rows through the model: reserves cache, computes, fills pages and logits, and only then commits the new
-// lengths of the sequences. Errors: cancelled; failed when memory runs out. After an error the lengths are as before.
-// Preconditions: 0 ≤ token < V, position < context, plan made for this model; model, workspace and caches made for
-// `ops`.
+// lengths of the sequences. Errors: cancelled; failed when memory runs out; device when it fails. After an error the
+// lengths are as before. Preconditions: 0 ≤ token < V, position < context, plan made for this model; model, workspace
+// and caches made for `ops`.
 Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
                      const ForwardCall& call);
 

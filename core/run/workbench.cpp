@@ -7,9 +7,11 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "core/run/random.h"
 #include "core/run/view_analyses.h"
+#include "kernels/device_error.h"
 
 namespace glassbox {
 namespace {
@@ -46,6 +48,46 @@ struct Bell {
   }
 };
 
+std::string gpu_failed(const std::string& problem) {
+  return "On the CPU, because the GPU has failed: " + problem + ".";
+}
+
+struct StartedEngine {
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<Engine> engine;
+  std::string kernel_path, note;
+};
+
+Result<StartedEngine> start_engine(std::shared_ptr<const Model> model, const DeviceChoice& device,
+                                   const WorkbenchOptions& options, const std::shared_ptr<Bell>& bell,
+                                   ViewAnalyses& analyses) {
+  const CpuOptions cpu{options.threads, "", false};
+  const auto start = [&](const OpenDevice& opened) {
+    auto engine = std::make_unique<Engine>(
+        model, opened.ops, [bell] { bell->ring(); },
+        [&analyses](const EngineView& published) {
+          // The analyses begin at once, while the window's thread may be waiting for its screen.
+          View view = make_view(published);
+          if (view.step) (void)analyses.fill(view);
+        });
+    return StartedEngine{model, std::move(engine), opened.ops->description(), opened.note};
+  };
+  Result<OpenDevice> opened = options.open_device(device, cpu, *model);
+  if (!opened) return opened.error();
+  std::string problem;
+  try {
+    return start(*opened);
+  } catch (const DeviceError& error) {
+    problem = error.what();
+  } catch (const std::bad_alloc&) {
+    problem = "its memory is full";
+  }
+  opened = options.open_device({DeviceChoice::Kind::cpu}, cpu, *model);
+  if (!opened) return opened.error();
+  opened->note = gpu_failed(problem);
+  return start(*opened);
+}
+
 }  // namespace
 
 void Needs::merge(const Needs& other) {
@@ -65,14 +107,16 @@ struct Workbench::Impl {
   std::shared_ptr<Bell> bell = std::make_shared<Bell>();
   std::unique_ptr<ViewAnalyses> analyses;
   std::unique_ptr<Engine> engine;
-  std::shared_ptr<Ops> ops;
+  std::string kernel_path;  // of the engine
+  DeviceChoice device = options.device;
+  std::string device_problem;  // what the device said that is being left
 
   // Loading.
   struct Load {
     std::atomic<float> progress{0};
     std::atomic<bool> cancel{false};
     std::mutex mutex;
-    std::optional<Result<std::shared_ptr<const Model>>> result;
+    std::optional<Result<StartedEngine>> result;
     std::thread thread;
     ~Load() {
       cancel = true;
@@ -106,12 +150,26 @@ Workbench::~Workbench() {
 // ---- the model ----
 
 void Workbench::load_model(const std::string& path) {
+  load([path](const LoadProgress& progress) { return Model::load(path, progress); });
+}
+
+void Workbench::choose_device(const DeviceChoice& choice) {
+  impl_->device = choice;
+  if (model_) load([model = model_](const LoadProgress&) -> Result<std::shared_ptr<const Model>> { return model; });
+}
+
+// Gets the model and starts an engine for it, both beside this thread: a GPU takes its time to wake.
+void Workbench::load(ModelSource source) {
   impl_->load = std::make_unique<Impl::Load>();
   load_error_.reset();
   Impl::Load* load = impl_->load.get();
-  load->thread = std::thread([load, path, bell = impl_->bell] {
+  const auto start = [device = impl_->device, options = impl_->options, bell = impl_->bell,
+                      analyses = impl_->analyses.get()](std::shared_ptr<const Model> model) {
+    return start_engine(std::move(model), device, options, bell, *analyses);
+  };
+  load->thread = std::thread([load, source = std::move(source), start, bell = impl_->bell] {
     float told = 0;
-    auto result = Model::load(path, [&](float progress) {
+    Result<std::shared_ptr<const Model>> model = source([&](float progress) {
       load->progress = progress;
       if (progress > told + 0.02f) {
         told = progress;
@@ -119,9 +177,10 @@ void Workbench::load_model(const std::string& path) {
       }
       return !load->cancel.load();
     });
+    Result<StartedEngine> started = model ? start(model.take()) : Result<StartedEngine>(model.error());
     {
       std::lock_guard lock(load->mutex);
-      load->result = std::move(result);
+      load->result = std::move(started);
     }
     bell->ring();
   });
@@ -145,7 +204,7 @@ void Workbench::clear_errors() {
 
 bool Workbench::take_model() {
   if (!impl_->load) return false;
-  std::optional<Result<std::shared_ptr<const Model>>> result;
+  std::optional<Result<StartedEngine>> result;
   {
     std::lock_guard lock(impl_->load->mutex);
     result.swap(impl_->load->result);
@@ -156,29 +215,20 @@ bool Workbench::take_model() {
     load_error_ = result->error();
     return true;
   }
-  std::shared_ptr<const Model> model = result->take();
-  if (!impl_->ops) {
-    impl_->ops = make_cpu_ops({impl_->options.threads, "", false});
-    if (!impl_->ops) {
-      load_error_ =
-          Error{ErrorKind::usage, "The instruction set that GLASSBOX_CPU asks for is not there.", "GLASSBOX_CPU",
-                "portable, avx2 or avx512, as far as this processor has it", "Unset GLASSBOX_CPU."};
-      return true;
-    }
-  }
-  // The old engine goes on until the new one stands.
-  auto engine = std::make_unique<Engine>(
-      model, impl_->ops, [bell = impl_->bell] { bell->ring(); },
-      [analyses = impl_->analyses.get()](const EngineView& published) {
-        // The analyses begin at once, while this thread's owner may be waiting for its screen.
-        View view = make_view(published);
-        if (view.step) (void)analyses->fill(view);
-      });
-  impl_->engine = std::move(engine);
-  model_ = std::move(model);
-  impl_->model_key = std::to_string(model_->hash()) + "/" + std::to_string(impl_->next_id);
+  // The old engine went on until now.
+  StartedEngine started = result->take();
+  impl_->engine = std::move(started.engine);
+  impl_->kernel_path = std::move(started.kernel_path);
+  device_note_ = std::move(started.note);
+  if (!impl_->device_problem.empty()) device_note_ = gpu_failed(std::exchange(impl_->device_problem, {}));
   impl_->induction_asked = false;
   impl_->posted.reset();
+  if (started.model == model_) {  // on another device: what is shown stays until it has been computed there
+    impl_->posted_id = impl_->taken_id;
+    return true;
+  }
+  model_ = std::move(started.model);
+  impl_->model_key = std::to_string(model_->hash()) + "/" + std::to_string(impl_->next_id);
   impl_->staged = {};
   view_ = {};
   pending_tokens_ = 0;
@@ -206,7 +256,7 @@ std::shared_ptr<const EmbeddingTable> Workbench::embeddings() const {
   return impl_->analyses->table(impl_->model_key);
 }
 std::string Workbench::kernel_path() const {
-  return impl_->ops ? impl_->ops->description() : std::string();
+  return impl_->kernel_path;
 }
 
 // ---- the document ----
@@ -405,6 +455,12 @@ bool Workbench::take_step() {
   const EngineView latest = impl_->engine->latest();
   if (latest.id <= impl_->taken_id || latest.id != impl_->posted_id) return false;
   impl_->taken_id = latest.id;
+  if (latest.error && latest.error->kind == ErrorKind::device && !loading()) {
+    // The run goes on on the CPU, where it was.
+    choose_device({DeviceChoice::Kind::cpu});
+    impl_->device_problem = latest.error->where;
+    return true;
+  }
   if (latest.error) {
     if (latest.error->kind != ErrorKind::cancelled) error_ = latest.error;
     pause();

@@ -10,6 +10,7 @@
 
 #include "core/run/analysis.h"
 #include "core/run/command.h"
+#include "core/run/device.h"
 #include "core/run/engine.h"
 
 namespace glassbox {
@@ -18,8 +19,10 @@ inline constexpr int kNeighbourCount = 32;  // of each measure
 
 struct WorkbenchOptions {
   int threads = 0;
+  DeviceChoice device = {};
   Precision precision = Precision::fast;
   std::function<void()> wake = [] {};  // from any thread: something new is there, call pump()
+  decltype(&glassbox::open_device) open_device = &glassbox::open_device;  // tests have devices that fail
 };
 
 // What panels draw: all of one step. Parts are null until they are computed, or when nobody needs them.
@@ -60,6 +63,10 @@ class Workbench {
   std::shared_ptr<const Model> model() const { return model_; }
   std::shared_ptr<const EmbeddingTable> embeddings() const;  // null until computed
   std::string kernel_path() const;
+  // Where it is computed. Like loading: the engine in use goes on until the new one stands, an error is load_error(). A
+  // device that fails while it runs is left for the CPU.
+  void choose_device(const DeviceChoice& choice);
+  const std::string& device_note() const { return device_note_; }  // why it is another than one might expect, or empty
 
   // The document.
   const Document& document() const { return document_; }
@@ -101,6 +108,8 @@ class Workbench {
  private:
   struct Impl;
   bool take_model();
+  using ModelSource = std::function<Result<std::shared_ptr<const Model>>(const LoadProgress&)>;
+  void load(ModelSource source);
   void fit_document();
   Result<void> check_against_model(const Command& command) const;
   void after_time_travel();
@@ -117,6 +126,7 @@ class Workbench {
   Needs needs_;
   View view_;
   std::optional<Error> error_, load_error_;
+  std::string device_note_;
   int pending_tokens_ = 0;  // to generate; −1: without end
   uint64_t revision_ = 1;
   bool analyses_complete_ = false;  // of view_, under the document as it is

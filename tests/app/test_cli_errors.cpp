@@ -94,7 +94,7 @@ TEST_CASE("requests that the model cannot fulfil are errors of usage") {
   require_error({"neighbors", "-m", m, "--id", "300"}, 2, {"0 to 299"});
   require_error({"neighbors", "-m", m, "--token", "two words of text"}, 2, {"one token"});
   require_error({"neighbors", "-m", m, "-p", "x", "--layer", "2"}, 2, {"layer 2"});
-  require_error({"next", "-m", m, "-p", "x", "--device", "cuda"}, 2, {"CUDA", "cpu"});
+  require_error({"next", "-m", m, "-p", "x", "--device", "cuda:99"}, 2, {"no such device", "cpu"});
   require_error({"next", "-m", m, "-p", "x", "--device", "abacus"}, 2, {"abacus"});
 }
 
