@@ -2,13 +2,13 @@
 # to compile, nor for the emulated tests.
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
 
-cuda_architectures=(75 80 86 89 90 100 120)
+cuda_newest_architecture=120 # kernels/cuda/toolkit.cmake has them all
 
 # True where the folder holds a toolkit that knows the newest of our architectures; a release of the toolkit that does
 # also speaks C++20.
 is_cuda_toolkit() {
   [ -x "$1/bin/nvcc" ] && [ -e "$1/include/cuda_fp16.h" ] &&
-    "$1/bin/nvcc" --list-gpu-code 2> /dev/null | grep -qx "sm_${cuda_architectures[-1]}"
+    "$1/bin/nvcc" --list-gpu-code 2> /dev/null | grep -qx "sm_$cuda_newest_architecture"
 }
 
 fetch_cuda() { # FOLDER

@@ -12,10 +12,12 @@ ensure_third_party() { bash "$glassbox_root/app/setup/third_party.sh" > /dev/nul
 # The tests lie in the program's own folder, so that what one command has compiled the other need not.
 preset_folder() { printf '%s/build/%s' "$glassbox_root" "${1/#tests/release}"; }
 
-# True when the preset's folder stands; one that app/run made has no tests yet.
+# True when the preset's folder stands. One that app/run made has no tests yet, one from before there was a CUDA toolkit
+# no CUDA backend.
 is_configured() {
   local folder
   folder=$(preset_folder "$1")
+  if [ -n "${CUDA_HOME:-}" ] && grep -q '^GLASSBOX_NVCC:.*NOTFOUND' "$folder/CMakeCache.txt" 2> /dev/null; then return 1; fi
   [ -e "$folder/build.ninja" ] && { [ "$1" != tests ] || grep -q '^GLASSBOX_TESTS:BOOL=ON' "$folder/CMakeCache.txt"; }
 }
 

@@ -106,6 +106,7 @@ class App final : public ShellServices {
   void draw_lesson_strip(ImVec2 min, ImVec2 size);
   void draw_status(ImVec2 min, ImVec2 size);
   void draw_status_details();
+  void draw_device_choice();
   void draw_loading(ImVec2 min, ImVec2 max);
   void draw_about();
   void keep_layout(ImGuiID dockspace, ImVec2 pos, ImVec2 size, bool narrow);

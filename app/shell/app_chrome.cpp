@@ -221,6 +221,24 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   draw_status_details();
 }
 
+// Buttons for the GPUs that were found, the CPU, and the program's own choice.
+void App::draw_device_choice() {
+  const CudaDevices& gpus = bench_.gpus();
+  if (gpus.devices.empty()) return;
+  const auto choice = [&](const std::string& label, const DeviceChoice& device) {
+    if (small_button(theme_, label.c_str(), {.active = bench_.device() == device, .height = theme_.px(28)}) && !bench_.loading()) {
+      bench_.choose_device(device);
+    }
+    ImGui::SameLine();
+  };
+  choice("auto", {});
+  choice("CPU", {DeviceChoice::Kind::cpu});
+  for (const CudaDevice& gpu : gpus.devices) {
+    choice(gpu.name + " · " + format_bytes(gpu.total_bytes) + "##" + std::to_string(gpu.index), {DeviceChoice::Kind::cuda, gpu.index});
+  }
+  ImGui::NewLine();
+}
+
 void App::draw_status_details() {
   if (status_detail_.empty()) return;
   const ImGuiViewport* view = ImGui::GetMainViewport();
@@ -269,6 +287,8 @@ void App::draw_status_details() {
     text_line(theme_.heading, theme_.text, "Where it is computed");
     row("backend", bench_.kernel_path());
     row("precision", options_.bench.precision == Precision::exact ? "exact" : "fast");
+    draw_device_choice();
+    if (!bench_.device_note().empty()) note(bench_.device_note());
     note("Exact computes in fp32 on dequantised weights and agrees with other implementations. Fast uses quantised dot products. "
          "Choose with --precision at the start.");
   } else if (status_detail_ == "weights" || status_detail_ == "memory" || status_detail_ == "kv" || status_detail_ == "pages") {

@@ -48,7 +48,7 @@ Result<void> check_edit(const Edit& edit, const ModelConfig& config);
 // As the Document stores it; see edit_help() for the fields.
 nlohmann::json to_json(const Edit& edit);
 Result<Edit> edit_from_json(const nlohmann::json& json);
-// "zero:attn_z:L14:H3", "scale:mlp_out:L5:0.5", "cut_score:L24:H4:13>1", … or a JSON object.
+// "zero:attn_z:L14:H3", "scale:mlp_out:L5:0.5", "cut_score:attn_scores:L24:H4:13>1", … or a JSON object.
 Result<Edit> parse_edit(const std::string& text);
 std::string edit_label(const Edit& edit);  // short, for a chip: "L14·H3 off"
 std::string edit_help();

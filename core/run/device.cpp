@@ -92,8 +92,8 @@ Result<DeviceChoice> decide_device(const DeviceChoice& choice, const CudaDevices
 
 Result<OpenDevice> open_device(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   OpenDevice device;
-  const CudaDevices found = choice.kind == DeviceChoice::Kind::cpu ? CudaDevices{} : find_cuda_devices();
-  const Result<DeviceChoice> decided = decide_device(choice, found, device_bytes(model), device.note);
+  if (choice.kind != DeviceChoice::Kind::cpu) device.found = find_cuda_devices();
+  const Result<DeviceChoice> decided = decide_device(choice, device.found, device_bytes(model), device.note);
   if (!decided) return decided.error();
   if (decided->kind == DeviceChoice::Kind::cuda) {
     std::string problem;

@@ -28,7 +28,8 @@ size_t device_bytes(const Model& model);
 
 struct OpenDevice {
   std::shared_ptr<Ops> ops;
-  std::string note;  // why it is not the GPU that the machine has; empty where there is nothing to say
+  CudaDevices found;  // what was looked at; nothing where the CPU was chosen
+  std::string note;   // why it is not the GPU that the machine has; empty where there is nothing to say
 };
 // automatic: the first GPU with enough free memory, else the CPU. Errors: usage for a device or an instruction set that
 // is not there, failed for a GPU that is too small or does not start (only where it was chosen).

@@ -56,6 +56,7 @@ struct StartedEngine {
   std::shared_ptr<const Model> model;
   std::unique_ptr<Engine> engine;
   std::string kernel_path, note;
+  CudaDevices found;
 };
 
 Result<StartedEngine> start_engine(std::shared_ptr<const Model> model, const DeviceChoice& device,
@@ -70,7 +71,7 @@ Result<StartedEngine> start_engine(std::shared_ptr<const Model> model, const Dev
           View view = make_view(published);
           if (view.step) (void)analyses.fill(view);
         });
-    return StartedEngine{model, std::move(engine), opened.ops->description(), opened.note};
+    return StartedEngine{model, std::move(engine), opened.ops->description(), opened.note, opened.found};
   };
   Result<OpenDevice> opened = options.open_device(device, cpu, *model);
   if (!opened) return opened.error();
@@ -220,6 +221,7 @@ bool Workbench::take_model() {
   impl_->engine = std::move(started.engine);
   impl_->kernel_path = std::move(started.kernel_path);
   device_note_ = std::move(started.note);
+  if (impl_->device.kind != DeviceChoice::Kind::cpu) gpus_ = std::move(started.found);
   if (!impl_->device_problem.empty()) device_note_ = gpu_failed(std::exchange(impl_->device_problem, {}));
   impl_->induction_asked = false;
   impl_->posted.reset();
@@ -254,6 +256,9 @@ void Workbench::fit_document() {
 
 std::shared_ptr<const EmbeddingTable> Workbench::embeddings() const {
   return impl_->analyses->table(impl_->model_key);
+}
+const DeviceChoice& Workbench::device() const {
+  return impl_->device;
 }
 std::string Workbench::kernel_path() const {
   return impl_->kernel_path;

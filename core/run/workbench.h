@@ -66,6 +66,8 @@ class Workbench {
   // Where it is computed. Like loading: the engine in use goes on until the new one stands, an error is load_error(). A
   // device that fails while it runs is left for the CPU.
   void choose_device(const DeviceChoice& choice);
+  const DeviceChoice& device() const;                              // as chosen
+  const CudaDevices& gpus() const { return gpus_; }                // of this machine, as they were found
   const std::string& device_note() const { return device_note_; }  // why it is another than one might expect, or empty
 
   // The document.
@@ -127,6 +129,7 @@ class Workbench {
   View view_;
   std::optional<Error> error_, load_error_;
   std::string device_note_;
+  CudaDevices gpus_;
   int pending_tokens_ = 0;  // to generate; −1: without end
   uint64_t revision_ = 1;
   bool analyses_complete_ = false;  // of view_, under the document as it is

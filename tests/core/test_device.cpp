@@ -71,7 +71,7 @@ class FailingOps : public FarOps {
 
 Result<OpenDevice> open_failing(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   if (choice.kind == Kind::cpu) return open_device(choice, cpu, model);
-  return OpenDevice{std::make_shared<FailingOps>(7), ""};
+  return OpenDevice{std::make_shared<FailingOps>(7), {}, ""};
 }
 
 TEST_CASE("when the device fails, the run goes on on the CPU where it was", "[device][workbench]") {

@@ -1,0 +1,283 @@
+#include "kernels/cuda/cuda_ops.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "kernels/cuda_devices.h"
+#include "kernels/device_error.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kOldestMajor = 7, kOldestMinor = 5;  // the oldest architecture that the kernels are compiled for
+constexpr size_t kArgumentBytes = size_t{1} << 20;
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  if (error == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();  // it stays otherwise, and is taken for the next call's
+    throw std::bad_alloc();
+  }
+  throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+}
+
+// The runtime says the same of an old driver and of none.
+std::string missing_driver() {
+  int version = 0;
+  if (cudaDriverGetVersion(&version) != cudaSuccess || version == 0) return "there is no NVIDIA driver";
+  const auto named = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
+  return "the NVIDIA driver is for CUDA " + named(version) + ", this program needs " + named(CUDART_VERSION);
+}
+
+size_t padded(size_t bytes) {
+  return (bytes + Arguments::kAlignment - 1) / Arguments::kAlignment * Arguments::kAlignment;
+}
+
+}  // namespace
+
+void Arguments::reserve(size_t bytes) {
+  if (used_ + bytes <= device_.bytes()) return;
+  check(cudaStreamSynchronize(stream_), "waiting for the GPU");
+  used_ = 0;
+  if (bytes <= device_.bytes()) return;
+  const size_t size = std::max(2 * bytes, kArgumentBytes);
+  pinned_ = {}, device_ = {};
+  void *pinned = nullptr, *device = nullptr;
+  check(cudaMallocHost(&pinned, size), "allocating pinned memory");
+  pinned_ = {static_cast<std::byte*>(pinned), size, [](std::byte* p) { cudaFreeHost(p); }};
+  check(cudaMalloc(&device, size), "allocating memory of the GPU");
+  device_ = {static_cast<std::byte*>(device), size, [](std::byte* p) { cudaFree(p); }};
+}
+
+const void* Arguments::send(const void* host, size_t bytes) {
+  if (bytes == 0) return nullptr;
+  std::byte *from = pinned_.data() + used_, *to = device_.data() + used_;
+  std::memcpy(from, host, bytes);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "sending arguments to the GPU");
+  used_ += padded(bytes);
+  return to;
+}
+
+CudaOps::CudaOps(int device) : device_(device) {
+  check(cudaSetDevice(device), "choosing the GPU");
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
+  description_ = "cuda " + std::string(properties.name);
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
+  arguments_ = Arguments(stream_);
+}
+
+CudaOps::~CudaOps() {
+  cudaStreamSynchronize(stream_);
+  cudaStreamDestroy(stream_);
+}
+
+cudaStream_t CudaOps::stream() const {
+  thread_local int current = -1;
+  if (current != device_) {
+    check(cudaSetDevice(device_), "choosing the GPU");
+    current = device_;
+  }
+  return stream_;
+}
+
+void CudaOps::reserve(size_t argument_bytes) {
+  (void)stream();
+  arguments_.reserve(argument_bytes);
+}
+
+Buffer CudaOps::allocate(size_t bytes) {
+  (void)stream();
+  void* data = nullptr;
+  check(cudaMalloc(&data, std::max<size_t>(bytes, 1)), "allocating memory of the GPU");
+  return {static_cast<std::byte*>(data), bytes, [](std::byte* p) { cudaFree(p); }};
+}
+
+void CudaOps::upload(const void* host, size_t bytes, void* to) {
+  check(cudaMemcpyAsync(to, host, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
+}
+
+void CudaOps::download(const void* from, size_t bytes, void* host) {
+  check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, stream()), "copying from the GPU");
+}
+
+void CudaOps::copy(const void* from, size_t bytes, void* to) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copying on the GPU");
+}
+
+void CudaOps::wait() {
+  check(cudaStreamSynchronize(stream()), "waiting for the GPU");
+}
+
+void CudaOps::embed(const Tensor& table, std::span<const int32_t> ids, float* out) {
+  reserve(padded(ids.size_bytes()));
+  check(cuda::embed(table, arguments_.send(ids), static_cast<int64_t>(ids.size()), out, stream()), "embed");
+}
+
+void CudaOps::rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) {
+  check(cuda::rmsnorm(x, weight, eps, rows, n, out, stream()), "rmsnorm");
+}
+
+void CudaOps::layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
+                        float* out) {
+  check(cuda::layernorm(x, weight, bias, eps, rows, n, out, stream()), "layernorm");
+}
+
+void CudaOps::linears(const float* x, std::span<const Projection> layers, Precision, int64_t rows) {
+  check(cuda::linears(x, layers, rows, stream()), "linears");
+}
+
+void CudaOps::rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
+                   float attention_factor, float* out) {
+  const std::span<const float> frequencies(frequency, static_cast<size_t>(head_dim / 2));
+  reserve(padded(rows.size_bytes()) + padded(frequencies.size_bytes()));
+  check(cuda::rope(x, arguments_.send(rows), static_cast<int>(rows.size()), heads, head_dim,
+                   arguments_.send(frequencies), attention_factor, out, stream()),
+        "rope");
+}
+
+CudaOps::Sent CudaOps::send(const AttentionArgs& args, std::span<const KeyRow> scores,
+                            std::span<const KeyRow> pattern) {
+  // The host's tables may have fewer entries than a sequence has blocks reserved: the rows say how many are read.
+  std::vector<size_t>& blocks = block_counts_;
+  blocks.assign(args.sequences.size(), 0);
+  for (const RowPosition& row : args.rows) {
+    size_t& count = blocks[static_cast<size_t>(row.sequence)];
+    count = std::max(count, static_cast<size_t>(row.position / kKvBlock) + 1);
+  }
+  tables_.clear();
+  for (size_t s = 0; s < blocks.size(); ++s) {
+    tables_.insert(tables_.end(), args.sequences[s].keys, args.sequences[s].keys + blocks[s]);
+    tables_.insert(tables_.end(), args.sequences[s].values, args.sequences[s].values + blocks[s]);
+  }
+  reserve(padded(args.rows.size_bytes()) + padded(tables_.size() * sizeof tables_[0]) +
+          padded(args.sequences.size_bytes()) + padded(scores.size_bytes()) + padded(pattern.size_bytes()));
+  std::byte* const* table = arguments_.send(std::span<std::byte* const>(tables_));
+  spans_.clear();
+  for (size_t s = 0; s < blocks.size(); ++s) {
+    spans_.push_back({table, table + blocks[s], args.sequences[s].dtype});
+    table += 2 * blocks[s];
+  }
+  Sent sent{};
+  sent.args = AttentionRows{.rows = arguments_.send(args.rows),
+                            .row_count = static_cast<int>(args.rows.size()),
+                            .sequences = arguments_.send(std::span<const KvSpan>(spans_)),
+                            .heads = args.heads,
+                            .kv_heads = args.kv_heads,
+                            .head_dim = args.head_dim,
+                            .scale = args.scale,
+                            .soft_cap = args.soft_cap,
+                            .window = args.window};
+  sent.scores = arguments_.send(scores);
+  sent.pattern = arguments_.send(pattern);
+  return sent;
+}
+
+void CudaOps::kv_store(const AttentionArgs& args, const float* k, const float* v) {
+  check(cuda::kv_store(send(args).args, k, v, stream()), "kv_store");
+}
+
+void CudaOps::attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
+                        std::span<const KeyRow> pattern) {
+  const Sent sent = send(args, scores, pattern);
+  check(cuda::attention(sent.args, q, z, sent.scores, sent.pattern, stream()), "attention");
+}
+
+void CudaOps::attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) {
+  const Sent sent = send(args, scores);
+  check(cuda::attention_scores(sent.args, q, sent.scores, stream()), "attention_scores");
+}
+
+void CudaOps::attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
+                                std::span<const KeyRow> pattern) {
+  const Sent sent = send(args, scores, pattern);
+  check(cuda::attention_softmax(sent.args, sent.scores, sent.pattern, stream()), "attention_softmax");
+}
+
+void CudaOps::attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) {
+  const Sent sent = send(args, {}, pattern);
+  check(cuda::attention_mix(sent.args, sent.pattern, z, stream()), "attention_mix");
+}
+
+void CudaOps::add(const float* a, const float* b, int64_t n, float* out) {
+  check(cuda::add(a, b, n, out, stream()), "add");
+}
+
+void CudaOps::multiply(const float* a, const float* b, int64_t n, float* out) {
+  check(cuda::multiply(a, b, n, out, stream()), "multiply");
+}
+
+void CudaOps::silu(const float* x, int64_t n, float* out) {
+  check(cuda::silu(x, n, out, stream()), "silu");
+}
+
+void CudaOps::gelu_tanh(const float* x, int64_t n, float* out) {
+  check(cuda::gelu_tanh(x, n, out, stream()), "gelu_tanh");
+}
+
+void CudaOps::heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) {
+  check(cuda::heads_alone(z, rows, heads, head_dim, out, stream()), "heads_alone");
+}
+
+void CudaOps::gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out) {
+  reserve(padded(rows.size_bytes()));
+  check(cuda::gather_rows(x, arguments_.send(rows), static_cast<int64_t>(rows.size()), columns, out, stream()),
+        "gather_rows");
+}
+
+void CudaOps::scale(const float* x, float factor, int64_t n, float* out) {
+  check(cuda::scale(x, factor, n, out, stream()), "scale");
+}
+
+void CudaOps::soft_cap(const float* x, float cap, int64_t n, float* out) {
+  check(cuda::soft_cap(x, cap, n, out, stream()), "soft_cap");
+}
+
+void CudaOps::round_to_f16(const float* x, int64_t n, float* out) {
+  check(cuda::round_to_f16(x, n, out, stream()), "round_to_f16");
+}
+
+}  // namespace glassbox::cuda
+
+namespace glassbox {
+
+CudaDevices find_cuda_devices() {
+  CudaDevices found;
+  found.built_in = true;
+  int count = 0;
+  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
+    (void)cudaGetLastError();
+    found.problem = error == cudaErrorInsufficientDriver ? cuda::missing_driver() : cudaGetErrorString(error);
+    return found;
+  }
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
+    CudaDevice device{i, properties.name, properties.major, properties.minor, properties.totalGlobalMem, 0};
+    if (device.major < cuda::kOldestMajor ||
+        (device.major == cuda::kOldestMajor && device.minor < cuda::kOldestMinor)) {
+      found.problem = device.name + " is older than compute capability 7.5";
+      continue;
+    }
+    size_t total = 0;
+    if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&device.free_bytes, &total) != cudaSuccess) {
+      found.problem = device.name + " does not answer";
+      (void)cudaGetLastError();
+      continue;
+    }
+    found.devices.push_back(std::move(device));
+  }
+  if (!found.devices.empty()) {
+    found.problem.clear();
+  } else if (found.problem.empty()) {
+    found.problem = "there is no NVIDIA GPU";
+  }
+  return found;
+}
+
+std::shared_ptr<Ops> make_cuda_ops(int device) {
+  return std::make_shared<cuda::CudaOps>(device);
+}
+
+}  // namespace glassbox

@@ -1,0 +1,93 @@
+// The CUDA backend: one stream, on which everything runs in the order of the calls.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/ops.h"
+
+namespace glassbox::cuda {
+
+// The host's arguments of an operation (positions, ids, tables of blocks) on their way to the device: copied into
+// pinned memory and from there, on the stream, to the same place of a device buffer. When the buffer's end is reached,
+// what is under way is waited for.
+class Arguments {
+ public:
+  explicit Arguments(cudaStream_t stream) : stream_(stream) {}
+  // Room for `bytes` in one go, so that what is sent until the next call stays valid together.
+  void reserve(size_t bytes);
+  // Where the device finds them. Precondition: reserved.
+  template <class T>
+  const T* send(std::span<const T> values) {
+    return static_cast<const T*>(send(values.data(), values.size_bytes()));
+  }
+  static constexpr size_t kAlignment = 16;
+
+ private:
+  const void* send(const void* host, size_t bytes);
+  cudaStream_t stream_;
+  Buffer pinned_, device_;
+  size_t used_ = 0;
+};
+
+class CudaOps : public Ops {
+ public:
+  explicit CudaOps(int device);  // throws DeviceError, std::bad_alloc
+  ~CudaOps() override;
+
+  std::string description() const override { return description_; }
+  bool on_host() const override { return false; }
+  Buffer allocate(size_t bytes) override;
+  void upload(const void* host, size_t bytes, void* to) override;
+  void download(const void* from, size_t bytes, void* host) override;
+  void copy(const void* from, size_t bytes, void* to) override;
+  void wait() override;
+
+  void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;
+  void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;
+  void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
+                 float* out) override;
+  void linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) override;
+  void rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
+            float attention_factor, float* out) override;
+  void kv_store(const AttentionArgs& args, const float* k, const float* v) override;
+  void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
+                 std::span<const KeyRow> pattern) override;
+  void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) override;
+  void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
+                         std::span<const KeyRow> pattern) override;
+  void attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) override;
+  void add(const float* a, const float* b, int64_t n, float* out) override;
+  void multiply(const float* a, const float* b, int64_t n, float* out) override;
+  void silu(const float* x, int64_t n, float* out) override;
+  void gelu_tanh(const float* x, int64_t n, float* out) override;
+  void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) override;
+  void gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out) override;
+  void scale(const float* x, float factor, int64_t n, float* out) override;
+  void soft_cap(const float* x, float cap, int64_t n, float* out) override;
+  void round_to_f16(const float* x, int64_t n, float* out) override;
+
+ private:
+  // The stream, for the thread that calls: which device a thread works on is its own setting.
+  cudaStream_t stream() const;
+  void reserve(size_t argument_bytes);
+  struct Sent {  // AttentionArgs and rows with a key axis, on the device
+    AttentionRows args;
+    const KeyRow* scores;
+    const KeyRow* pattern;
+  };
+  Sent send(const AttentionArgs& args, std::span<const KeyRow> scores = {}, std::span<const KeyRow> pattern = {});
+
+  int device_;
+  std::string description_;
+  cudaStream_t stream_ = nullptr;
+  Arguments arguments_{nullptr};
+  std::vector<std::byte*> tables_;  // of the blocks of all sequences, to be sent
+  std::vector<KvSpan> spans_;
+  std::vector<size_t> block_counts_;  // that the rows of each sequence read
+};
+
+}  // namespace glassbox::cuda

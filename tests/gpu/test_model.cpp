@@ -1,0 +1,118 @@
+// Whole models on the device: the same session, taps, edits and golden values as on the CPU.
+#include <catch2/generators/catch_generators.hpp>
+
+#include "core/run/session.h"
+#include "kernels/cuda_devices.h"
+#include "kernels/device_error.h"
+#include "tests/gpu/parity.h"
+#include "tests/support/golden.h"
+
+namespace glassbox {
+namespace {
+
+using testing::under_schedules;
+
+constexpr double kExactNmse = 1e-9;
+
+StepRequest all_taps_of(const Model& model, std::vector<int32_t> ids, Precision precision) {
+  ProbeSpec needs = all_stored_taps(model.config());
+  needs.add(Tap::head_out, 0, model.config().layer_count());
+  needs.add(Tap::logits);
+  return {std::move(ids), {}, precision, needs};
+}
+
+// The largest normalised error of all pages of two steps.
+double page_difference(const Step& a, const Step& b, const ProbeSpec& needs, const ModelConfig& config) {
+  double worst = 0;
+  for (const TapNeed& need : needs.needs) {
+    const int end = tap_info(need.tap).scope == TapScope::model ? 1 : need.layer_end;
+    for (int layer = end == 1 ? 0 : need.layer_begin; layer < end && layer < config.layer_count(); ++layer) {
+      for (int position = 0; position < a.length(); ++position) {
+        const Page *left = a.page(need.tap, layer, position), *right = b.page(need.tap, layer, position);
+        REQUIRE(left != nullptr);
+        REQUIRE(right != nullptr);
+        CHECK(left->writes(position) == 1);
+        if (!has_key_axis(need.tap)) {
+          worst = std::max(worst, nmse(left->row(position), right->row(position)));
+          continue;
+        }
+        // Pages of other calls have other widths.
+        for (int head = 0; head < left->heads(); ++head) {
+          worst = std::max(worst, nmse(left->head(position, head), right->head(position, head)));
+        }
+      }
+    }
+  }
+  return worst;
+}
+
+TEST_CASE("a model on the device agrees with transformers, with every tap", "[model][golden]") {
+  const std::string name = GENERATE("tiny_gpt2/mixed", "tiny_llama/f32");
+  const auto model = load_golden_model(golden_path(name + ".gguf"));
+  const nlohmann::json golden = read_golden(name + ".json");
+  const std::vector<float> values = read_golden_floats(name + ".bin");
+  const nlohmann::json& run = golden["runs"].front();
+  const std::vector<int32_t> ids = run["ids"];
+  under_schedules([&] {
+    INFO(name);
+    SessionStore store(model, make_cuda_ops(0));
+    store.set_poison(true);
+    const auto step = run_step(store, all_taps_of(*model, ids, Precision::exact));
+    size_t compared = 0;
+    check_golden_taps(golden, values, run["run"], *step, kExactNmse, compared);
+    CHECK(compared > 0);
+    const std::vector<int32_t> text = run["greedy"]["ids"];
+    CHECK(greedy(store, ids, Precision::exact, 6) == std::vector<int32_t>(text.begin(), text.begin() + 6));
+  });
+}
+
+TEST_CASE("prefill, steps, taps and edits on the device are those of the reference", "[model]") {
+  const Precision precision = GENERATE(Precision::exact, Precision::fast);
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> ids = {5, 17, 3, 200, 41, 41, 7, 99, 150, 12, 3};
+  SessionStore reference(model, make_reference_ops());
+  under_schedules([&] {
+    const StepRequest request = all_taps_of(*model, ids, precision);
+    const auto expected = run_step(reference, request);
+    SessionStore prefilled(model, make_cuda_ops(0));
+    prefilled.set_poison(true);
+    const auto prefill = run_step(prefilled, request);
+    CHECK(page_difference(*prefill, *expected, request.needs, model->config()) < 1e-6);
+
+    // Taps change no bit. (The tap of the logits does: the head then runs on all rows, and as another kernel.)
+    SessionStore plain(model, make_cuda_ops(0)), tapped(model, make_cuda_ops(0));
+    CHECK(run_step(plain, {ids, {}, precision, {}})->logits_hash ==
+          run_step(tapped, {ids, {}, precision, all_stored_taps(model->config())})->logits_hash);
+
+    SessionStore stepped(model, make_cuda_ops(0));
+    stepped.set_poison(true);
+    std::shared_ptr<const Step> step;
+    for (size_t n = 8; n <= ids.size(); ++n) {
+      step = run_step(stepped, all_taps_of(*model, {ids.begin(), ids.begin() + static_cast<ptrdiff_t>(n)}, precision));
+    }
+    CHECK(page_difference(*step, *expected, request.needs, model->config()) < 1e-6);
+
+    for (const char* spec : {"zero:attn_z:L1:H2", "scale:mlp_out:L0:0.5", "cut_score:attn_scores:L0:H1:5>2",
+                             "cut_weight:attn_pattern:L1:H0:10>0", "scale:attn_pattern:L0:0.25"}) {
+      INFO(spec);
+      const auto edit = parse_edit(spec);
+      REQUIRE(edit.ok());
+      StepRequest edited = request;
+      edited.edits = {*edit};
+      const auto truth = run_step(reference, edited);
+      CHECK(page_difference(*run_step(prefilled, edited), *truth, request.needs, model->config()) < 1e-6);
+      CHECK(truth->logits_hash != expected->logits_hash);
+    }
+  });
+}
+
+TEST_CASE("a device that does not exist is refused with its name", "[device]") {
+  const CudaDevices found = find_cuda_devices();
+  CHECK(found.built_in);
+  REQUIRE_FALSE(found.devices.empty());
+  CHECK(found.devices.front().free_bytes > 0);
+  CHECK_THROWS_AS(make_cuda_ops(99), DeviceError);
+}
+
+}  // namespace
+}  // namespace glassbox
