@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <utility>
 
 #include "app/shell/layout.h"
@@ -44,6 +46,18 @@ ImU32 seen_with(const Matrix& m, ImU32 colour) {
 float distance(ImU32 a, ImU32 b) {
   const OkLab x = to_oklab(a), y = to_oklab(b);
   return 100 * std::sqrt((x.l - y.l) * (x.l - y.l) + (x.a - y.a) * (x.a - y.a) + (x.b - y.b) * (x.b - y.b));
+}
+
+TEST_CASE("a row is painted in the colours that the map has for its values, one by one") {
+  const ColourMap map = make_viridis_map();
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::array<float, 11> values = {0, 0.5f, 1, -0.25f, 1.75f, std::nanf(""), 1e-9f, infinity, -infinity, 0.499f, 0.25f};
+  for (size_t count = 0; count <= values.size(); ++count) {
+    std::array<ImU32, values.size() + 1> pixels{};
+    map.paint(std::span(values).first(count), 0.25f, 2, pixels.data());
+    for (size_t i = 0; i < count; ++i) CHECK(pixels[i] == map.at((values[i] - 0.25f) * 2));
+    CHECK(pixels[count] == 0);
+  }
 }
 
 TEST_CASE("colours of meaning can be read on their surfaces and told apart by everyone") {

@@ -129,6 +129,23 @@ bool Gui::walk_to(const std::string& path, ImGuiKeyChord key, int most) {
   return wanted != 0 && there();
 }
 
+void Gui::open_stage(const std::string& name, const std::string& prompt) {
+  click("//rail/" + name);
+  type_prompt(prompt);
+  press(ImGuiKey_Escape);
+  settle();
+}
+
+bool Gui::walk_to_timeline() {
+  press(ImGuiMod_Ctrl | ImGuiKey_L);
+  frames(2);
+  press(ImGuiKey_Escape);
+  if (!walk_to("//prompt/timeline")) return false;
+  press(ImGuiKey_Home);
+  settle();
+  return true;
+}
+
 void Gui::pause() { std::this_thread::sleep_for(std::chrono::duration<double>(History::kMergeSeconds + 0.05)); }
 
 float number(const std::string& text) {

@@ -58,6 +58,10 @@ class Gui {
   void enter(const std::string& panel_id);
   // Presses the key, `most` times, until the keyboard stands on the item. False when it does not get there.
   bool walk_to(const std::string& path, ImGuiKeyChord key = ImGuiKey_Tab, int most = 80);
+  // Shows a stage by its name on the rail, with the text in the prompt bar, and the keyboard out of it.
+  void open_stage(const std::string& name, const std::string& prompt);
+  // From the prompt bar, with Tab, and to the line's start. False when the keyboard does not get there.
+  bool walk_to_timeline();
   // Lets so much of the clock go by that the next command is a gesture of its own, which undo takes back alone.
   void pause();
   // Puts the text into the prompt bar, as a person does: Ctrl+L, select all, type.

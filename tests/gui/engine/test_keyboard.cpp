@@ -48,12 +48,7 @@ GUI_TEST("keyboard", "the transport's buttons are walked to and pressed") {
 GUI_TEST("keyboard", "the timeline is walked along") {
   const size_t prompt = gui.tokens().size();
   for (int i = 0; i < 3; ++i) gui.press(ImGuiKey_F6), gui.settle();
-  gui.press(ImGuiMod_Ctrl | ImGuiKey_L);
-  gui.frames(2);
-  gui.press(ImGuiKey_Escape);
-  GUI_CHECK(gui.walk_to("//prompt/timeline"));
-  gui.press(ImGuiKey_Home);
-  gui.settle();
+  GUI_CHECK(gui.walk_to_timeline());
   GUI_CHECK(gui.view().tokens.size() == prompt);
   gui.press(ImGuiKey_RightArrow);
   gui.settle();

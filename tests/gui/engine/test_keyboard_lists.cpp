@@ -153,12 +153,7 @@ GUI_TEST("keyboard", "chips out of sight are walked to, and a fork's other way i
   gui.app.run(cmd::Branch{0, second, 0.25f});
   gui.settle();
   GUI_CHECK(gui.tokens().back() == second);
-  gui.press(ImGuiMod_Ctrl | ImGuiKey_L);
-  gui.frames(2);
-  gui.press(ImGuiKey_Escape);
-  GUI_CHECK(gui.walk_to("//prompt/timeline"));
-  gui.press(ImGuiKey_Home);
-  gui.settle();
+  GUI_CHECK(gui.walk_to_timeline());
   GUI_CHECK(gui.hover_card().find("the end of the prompt") != std::string::npos);
   gui.press(ImGuiKey_Menu);
   gui.frames(3);

@@ -14,12 +14,7 @@ constexpr const char* kPrompt =
     "ck ist um 07:45 \xE2\x80\x94 \xE8\x8D\x89\xE8\x8E\x93 \xF0\x9F\x8D\x93 unbelievability";
 constexpr int kLastPiece = 20, kSteps = 13;  // of " unbelievability"
 
-void open_stage(Gui& gui, const std::string& prompt) {
-  gui.click("//rail/Tokens");
-  gui.type_prompt(prompt);
-  gui.press(ImGuiKey_Escape);
-  gui.settle();
-}
+void open_stage(Gui& gui, const std::string& prompt) { gui.open_stage("Tokens", prompt); }
 
 GUI_TEST("stage 1", "the chips are the tokens that the command line prints") {
   open_stage(gui, kPrompt);

@@ -12,12 +12,7 @@ namespace {
 
 constexpr const char* kPrompt = "When Mary and John went to the shop, John gave the bag to";
 
-void open_stage(Gui& gui) {
-  gui.click("//rail/Attention");
-  gui.type_prompt(kPrompt);
-  gui.press(ImGuiKey_Escape);
-  gui.settle();
-}
+void open_stage(Gui& gui) { gui.open_stage("Attention", kPrompt); }
 
 // The middle of a cell of the pattern, on the screen.
 ImVec2 cell_place(Gui& gui, int query, int key) {

@@ -12,12 +12,7 @@ namespace {
 
 constexpr const char* kPrompt = "The capital of France is";
 
-void open_stage(Gui& gui) {
-  gui.click("//rail/Inference");
-  gui.type_prompt(kPrompt);
-  gui.press(ImGuiKey_Escape);
-  gui.settle();
-}
+void open_stage(Gui& gui) { gui.open_stage("Inference", kPrompt); }
 
 const ChainStage& stage_of(Gui& gui, std::string_view kind) {
   const auto& stages = gui.view().chain->stages;
