@@ -33,6 +33,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/model/transformer.h"
+#include "core/run/device.h"
 
 namespace glassbox::bench {
 namespace {
@@ -69,15 +70,16 @@ int32_t token_at(int sequence, int position) {
 
 class Bench {
  public:
-  Bench(const std::string& path, int threads) : threads_(threads) {
-    CpuOptions options;  // as the command line makes its backend
-    options.threads = threads;
-    options.pin_threads = true;
-    ops_ = make_cpu_ops(options);
-    if (!ops_) give_up("this machine does not have the instruction set that GLASSBOX_CPU names");
+  Bench(const std::string& path, int threads, const std::string& device) : threads_(threads) {
     Result<std::shared_ptr<const Model>> model = Model::load(path);
     if (!model) give_up(model.error().message());
     model_ = model.take();
+    const Result<DeviceChoice> choice = parse_device(device);
+    if (!choice) give_up(choice.error().message());
+    // As the command line makes its backend.
+    Result<OpenDevice> opened = open_device(*choice, {threads, "", true}, *model_);
+    if (!opened) give_up(opened.error().message());
+    ops_ = opened->ops;
     if (model_->config().vocab < kFirstToken + kTokenSpan) give_up("the model has fewer tokens than are used here");
     placed_ = std::make_unique<PlacedModel>(model_, *ops_);
     pool_ = std::make_shared<KvPool>(model_->config(), Precision::fast, ops_);
@@ -291,12 +293,12 @@ class Bench {
 
 int main(int argc, char** argv) {
   using namespace glassbox::bench;
-  const int threads = argc == 3 ? std::atoi(argv[2]) : 0;
+  const int threads = argc == 3 || argc == 4 ? std::atoi(argv[2]) : 0;
   if (threads < 1) {
-    std::fprintf(stderr, "usage: bench_engine MODEL THREADS  (requests on standard input)\n");
+    std::fprintf(stderr, "usage: bench_engine MODEL THREADS [DEVICE]  (requests on standard input)\n");
     return 2;
   }
-  Bench bench(argv[1], threads);
+  Bench bench(argv[1], threads, argc == 4 ? argv[3] : "cpu");
   for (std::string line; std::getline(std::cin, line);) {
     const nlohmann::json request = nlohmann::json::parse(line, nullptr, false);
     if (!request.is_object() || !request.contains("do")) give_up("this is no request: " + line);

@@ -46,7 +46,7 @@ double page_difference(const Step& a, const Step& b, const ProbeSpec& needs, con
   return worst;
 }
 
-TEST_CASE("a model on the device agrees with transformers, with every tap", "[model][golden]") {
+TEST_CASE("a model on the device agrees with transformers, with every tap", "[model][golden][short]") {
   const std::string name = GENERATE("tiny_gpt2/mixed", "tiny_llama/f32");
   const auto model = load_golden_model(golden_path(name + ".gguf"));
   const nlohmann::json golden = read_golden(name + ".json");

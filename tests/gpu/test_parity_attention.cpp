@@ -131,7 +131,7 @@ TEST_CASE("attention on the device agrees with the reference, fused and in steps
   }
 }
 
-TEST_CASE("attention of rows of several sequences, with a window and a cap", "[parity]") {
+TEST_CASE("attention of rows of several sequences, with a window and a cap", "[parity][short]") {
   Problem p({6, 2, 64}, DType::f16, {131, 70}, {{1, 69}, {0, 130}, {0, 3}, {1, 4}, {0, 64}, {1, 63}});
   for (const int32_t window : {0, 50, 64}) {
     p.host.window = window;

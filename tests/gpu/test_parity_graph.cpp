@@ -98,7 +98,7 @@ class DeviceStep {
   cudaGraphExec_t graph_ = nullptr;
 };
 
-TEST_CASE("a layer captured once runs at every position, from a graph", "[parity]") {
+TEST_CASE("a layer captured once runs at every position, from a graph", "[parity][short]") {
   const Layer layer;
   under_schedules([&] {
     // Sixty keys are there; the steps go on into the next block. The host's cache goes along.

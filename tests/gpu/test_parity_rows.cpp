@@ -28,7 +28,7 @@ void compare_in_place(const std::string& what, const std::vector<float>& truth, 
   });
 }
 
-TEST_CASE("norms on the device agree with the reference", "[parity]") {
+TEST_CASE("norms on the device agree with the reference", "[parity][short]") {
   const auto reference = make_reference_ops();
   for (const int64_t n : {1, 3, 7, 33, 256, 577}) {
     for (const int64_t rows : {1, 3}) {
