@@ -307,7 +307,9 @@ void App::draw_status_details() {
     note("Prefill: of the last call with 16 positions or more. Decode: of the last calls with one position. "
          "Frame: this thread's work for one frame; nothing is drawn while nothing moves.");
   }
-  const bool outside = ImGui::IsMouseClicked(ImGuiMouseButton_Left) && !ImGui::IsWindowHovered(ImGuiHoveredFlags_RootAndChildWindows);
+  // Its own buttons are active while they are pressed.
+  const bool outside = ImGui::IsMouseClicked(ImGuiMouseButton_Left) &&
+                       !ImGui::IsWindowHovered(ImGuiHoveredFlags_RootAndChildWindows | ImGuiHoveredFlags_AllowWhenBlockedByActiveItem);
   ImGui::End();
   ImGui::PopStyleVar();
   ImGui::PopStyleColor();

@@ -109,7 +109,7 @@ struct Workbench::Impl {
   std::unique_ptr<ViewAnalyses> analyses;
   std::unique_ptr<Engine> engine;
   std::string kernel_path;  // of the engine
-  DeviceChoice device = options.device;
+  DeviceChoice device = options.device, device_in_use = options.device;
   std::string device_problem;  // what the device said that is being left
 
   // Loading.
@@ -214,9 +214,11 @@ bool Workbench::take_model() {
   impl_->load.reset();
   if (!*result) {
     load_error_ = result->error();
+    impl_->device = impl_->device_in_use;
     return true;
   }
   // The old engine went on until now.
+  impl_->device_in_use = impl_->device;
   StartedEngine started = result->take();
   impl_->engine = std::move(started.engine);
   impl_->kernel_path = std::move(started.kernel_path);

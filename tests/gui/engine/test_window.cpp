@@ -80,6 +80,29 @@ GUI_TEST("window", "the status bar tells of the model what the command line tell
   GUI_CHECK(gui.shown_text("status details").empty());
 }
 
+GUI_TEST("window", "the status bar says where it is computed and lets one choose") {
+  gui.settle();
+  const uint64_t hash = gui.view().step->logits_hash;
+  gui.click("//status/device");
+  gui.frames(3);
+  const std::string details = gui.shown_text("status details");
+  GUI_CHECK(details.find("NVIDIA H200") != std::string::npos);
+  GUI_CHECK(details.find("does not fit") != std::string::npos);
+  gui.click("//status details/CPU");
+  gui.settle();
+  GUI_CHECK(gui.app.bench().device() == DeviceChoice{DeviceChoice::Kind::cpu});
+  GUI_CHECK(gui.view().step->logits_hash == hash);
+  gui.click("//status details/NVIDIA H200 \xC2\xB7 139 GiB##1");
+  gui.settle();
+  GUI_CHECK(gui.app.bench().load_error().has_value());
+  GUI_CHECK(gui.app.bench().device() == DeviceChoice{DeviceChoice::Kind::cpu});
+  GUI_CHECK(gui.view().step->logits_hash == hash);
+  gui.click("//status details/auto");
+  gui.settle();
+  GUI_CHECK(!gui.app.bench().load_error().has_value());
+  gui.press(ImGuiKey_Escape);
+}
+
 GUI_TEST("window", "About names the parts and their licences") {
   gui.palette("About Glassbox");
   gui.frames(3);
