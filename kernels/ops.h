@@ -125,7 +125,8 @@ class Ops {
   virtual void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
                          std::span<const KeyRow> pattern) = 0;
 
-  // The same group in elementary steps, for edits inside it; the composition has the same bits as `attention`.
+  // The same group in elementary steps, for edits inside it. On the CPU the composition has the same bits as `attention`;
+  // CUDA's, which goes over the keys once, agrees with it to rounding.
   virtual void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) = 0;
   // pattern[r,h,j] = exp(s_j − max) / Σ exp(s − max) over the keys that the window leaves. A score of −∞ has weight 0;
   // a row whose scores are all −∞ has pattern 0.
