@@ -4,8 +4,6 @@
 #include <charconv>
 #include <new>
 
-#include "core/model/kv_cache.h"
-#include "core/model/transformer.h"
 #include "kernels/device_error.h"
 
 namespace glassbox {
