@@ -125,7 +125,7 @@ __device__ void attend(const AttentionRows& args, const Place& p, const float* q
       score = score_of(args, shared.query, keys.key(j));
       if (scores != nullptr) scores[j] = score;
       if (j < p.first_seen) score = kNothing;
-      if (pattern != nullptr) pattern[j] = score;  // for now
+      if (pattern != nullptr) pattern[j] = score;  // becomes a weight when the total is known
     }
     const float most = fmaxf(largest, max_warp(score));
     if (most == kNothing) continue;
