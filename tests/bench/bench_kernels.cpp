@@ -98,14 +98,11 @@ void bench_attention(Ops& ops, int64_t rows, int32_t position) {
   const size_t blocks = static_cast<size_t>((position + rows) / kKvBlock + 1);
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
-  Buffer memory(blocks * 2 * kKvHeads * kKvBlock * kHeadDim * 2 * kLayers);
-  std::vector<std::vector<std::byte*>> pointers(kLayers);
-  std::vector<KvSpan> caches;
-  std::byte* place = memory.data();
-  for (auto& p : pointers) {
-    for (size_t b = 0; b < 2 * blocks; ++b, place += kKvHeads * kKvBlock * kHeadDim * 2) p.push_back(place);
-    caches.push_back({p.data(), p.data() + blocks, DType::f16});
-  }
+  constexpr size_t kSide = size_t{kKvHeads} * kKvBlock * kHeadDim * 2;
+  Buffer memory(blocks * 2 * kSide * kLayers);
+  std::vector<std::byte*> table;
+  for (size_t b = 0; b < blocks; ++b) table.push_back(memory.data() + b * 2 * kSide * kLayers);
+  std::byte* const* const sequence = table.data();
   auto* halves = reinterpret_cast<uint16_t*>(memory.data());
   for (size_t i = 0; i < memory.bytes() / 2; ++i) halves[i] = f32_to_f16(normal(random));
   std::vector<float> q(static_cast<size_t>(rows * kHeads * kHeadDim)), z(q.size());
@@ -113,8 +110,18 @@ void bench_attention(Ops& ops, int64_t rows, int32_t position) {
   std::vector<RowPosition> positions;
   for (int64_t r = 0; r < rows; ++r) positions.push_back({0, static_cast<int32_t>(position + r)});
   const double s = seconds([&] {
-    for (const KvSpan& cache : caches) {
-      const AttentionArgs args{positions, {&cache, 1}, kHeads, kKvHeads, kHeadDim, 0.125f};
+    for (int64_t layer = 0; layer < kLayers; ++layer) {
+      const AttentionArgs args{.rows = positions.data(),
+                               .row_count = static_cast<int>(rows),
+                               .longest = static_cast<int>(position + rows),
+                               .sequences = &sequence,
+                               .keys_at = layer * 2 * static_cast<int64_t>(kSide),
+                               .values_at = (layer * 2 + 1) * static_cast<int64_t>(kSide),
+                               .dtype = DType::f16,
+                               .heads = kHeads,
+                               .kv_heads = kKvHeads,
+                               .head_dim = kHeadDim,
+                               .scale = 0.125f};
       ops.attention(args, q.data(), z.data(), {}, {});
     }
   });

@@ -40,7 +40,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="few rounds, less depth: to see that everything works, in two minutes")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="keep N cores busy beside it")
-    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="measure the curves too, and write bench.md, .json, .csv, .svg there")
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="measure the curves too (not with --busy), and write bench.md, .json, .csv, .svg there")
     parser.add_argument("--save", action="store_true", help="the same under tests/bench/results, named by date and processor")
     return parser.parse_args()
 
@@ -99,7 +99,7 @@ def measure(setup, options, folder):
         made, extra["window"] = rows.window(setup)
         found += made
     points = []
-    if options.out or options.save:
+    if (options.out or options.save) and not options.busy:  # beside a busy core they would take an hour
         say("the curves")
         if setup.about is None:
             with rows.sides.ours(setup, 1) as ours:
