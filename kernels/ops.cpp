@@ -29,6 +29,10 @@ void Ops::heads_alone(const float* z, int64_t rows, int heads, int head_dim, flo
   }
 }
 
+void Ops::repeat(const RepeatKey&, const std::function<void()>& operations) {
+  operations();
+}
+
 void Ops::gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out) {
   for (size_t i = 0; i < rows.size(); ++i) {
     std::copy_n(x + rows[i] * columns, columns, out + static_cast<int64_t>(i) * columns);

@@ -1,15 +1,18 @@
 // Every operation of the engine, one declaration each, with its equation and shapes. A backend implements the class:
-// reference/ (the obvious loops, the oracle), cpu/ (SIMD, threads, quantised dot products), cuda/ (later).
+// reference/ (the obvious loops, the oracle), cpu/ (SIMD, threads, quantised dot products), cuda/.
 //
 // All activations are f32, row-major. Weights have any dtype. Unless a comment says so, outputs do not overlap inputs.
-// Pointers to numbers lead into the backend's memory (allocate), which the host can read only where on_host() is true;
-// spans, and the arrays of pointers and frequencies that they describe, are the host's. Operations run in the order of
-// the calls; where the memory is not the host's, they may still be running when a call returns, until wait().
+// Pointers lead into the backend's memory (allocate), which the host can read only where on_host() is true. So do spans
+// of tokens, positions and rows, and the pointers and tables in them; only the list of projections, and the
+// descriptions of tensors in it, are the host's. Operations run in the order of the calls; where the memory is not the
+// host's, they may still be running when a call returns, until wait().
 //
 // Preconditions (shapes fit, pointers valid) are the caller's: core/model checks them once, when a model is loaded.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,15 +44,6 @@ inline constexpr size_t kMostProjections = 3;  // q, k and v
 // of the chunks are merged in order, so a row's result depends on its own length and on nothing else.
 inline constexpr int kKvBlock = 64;
 
-// One sequence's keys and values in one layer. Block b holds positions [b·kKvBlock, (b+1)·kKvBlock). Keys lie with the
-// positions side by side, so that a register holds the same dimension of several keys and their scores need no sum
-// across lanes.
-struct KvSpan {
-  std::byte* const* keys = nullptr;    // [blocks] pointers to [G, D, kKvBlock]
-  std::byte* const* values = nullptr;  // [blocks] pointers to [G, kKvBlock, D]
-  DType dtype = DType::f32;            // f32 or f16
-};
-
 struct RowPosition {
   int32_t sequence;  // index into the batch's sequences
   int32_t position;  // its position; it attends to keys 0 … position
@@ -64,13 +58,23 @@ struct KeyRow {
   int64_t width = 0;
 };
 
+// Block b of a sequence's cache holds positions [b·kKvBlock, (b+1)·kKvBlock) of all layers. Keys lie with the positions
+// side by side, so that a register holds the same dimension of several keys and their scores need no sum across lanes.
 struct AttentionArgs {
-  std::span<const RowPosition> rows;          // [R]
-  std::span<const KvSpan> sequences;          // the keys of these rows are already stored
+  const RowPosition* rows = nullptr;             // [R]; their keys are already stored
+  int row_count = 0;                             // R
+  int longest = 0;                               // at least the greatest position + 1; the host's measure of the work
+  std::byte* const* const* sequences = nullptr;  // of each the table of its blocks
+  int64_t keys_at = 0, values_at = 0;  // bytes from a block's begin to this layer's keys [G, D, kKvBlock] and values
+                                       // [G, kKvBlock, D]
+  DType dtype = DType::f32;            // of the cache: f32 or f16
   int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D; H is a multiple of G
   float scale = 1.0f;                         // usually 1/√D
   float soft_cap = 0.0f;                      // > 0: s ← c·tanh(s/c)
   int32_t window = 0;                         // > 0: a row sees only the last `window` keys
+
+  // Where the memory is the host's:
+  std::span<const RowPosition> all_rows() const { return {rows, static_cast<size_t>(row_count)}; }
 };
 
 class Ops {
@@ -83,10 +87,18 @@ class Ops {
 
   virtual bool on_host() const { return true; }
   virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }  // throws std::bad_alloc
+  // Of the host, from and to which the backend copies fastest. Throws std::bad_alloc.
+  virtual Buffer allocate_staging(size_t bytes) { return Buffer(bytes); }
   virtual void upload(const void* host, size_t bytes, void* to);
   virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
   virtual void copy(const void* from, size_t bytes, void* to);
   virtual void wait() {}
+
+  // Runs operations that are the same whenever `key` is, in everything but what lies in memory: a backend may keep them
+  // from one call and run them again for another without calling the function. They allocate nothing, wait for nothing
+  // and copy nothing from or to the host.
+  using RepeatKey = std::array<uint64_t, 8>;
+  virtual void repeat(const RepeatKey& key, const std::function<void()>& operations);
 
   // ---- operations
 
@@ -125,8 +137,8 @@ class Ops {
   virtual void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
                          std::span<const KeyRow> pattern) = 0;
 
-  // The same group in elementary steps, for edits inside it. On the CPU the composition has the same bits as `attention`;
-  // CUDA's, which goes over the keys once, agrees with it to rounding.
+  // The same group in elementary steps, for edits inside it. On the CPU the composition has the same bits as
+  // `attention`; CUDA's, which goes over the keys once, agrees with it to rounding.
   virtual void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) = 0;
   // pattern[r,h,j] = exp(s_j − max) / Σ exp(s − max) over the keys that the window leaves. A score of −∞ has weight 0;
   // a row whose scores are all −∞ has pattern 0.

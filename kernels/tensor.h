@@ -21,13 +21,10 @@ struct DTypeInfo {
 };
 const DTypeInfo& dtype_info(DType type);
 
-enum class Device : uint8_t { cpu, cuda };
-
 // Row-major view; the last axis is contiguous. `row_bytes` is the distance between two rows of the last axis.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
-  Device device = Device::cpu;
   int rank = 0;
   std::array<int64_t, 4> shape{};  // slowest first; the first `rank` entries count
   int64_t row_bytes = 0;

@@ -55,17 +55,13 @@ KvSequence KvSequence::fork(int length) const {
   const size_t needed = static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
   copy.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<ptrdiff_t>(needed));
   copy.length_ = length;
-  copy.lay_out();
   return copy;
 }
 
 void KvSequence::truncate(int length) {
   length_ = length;
   const size_t needed = static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
-  if (needed < blocks_.size()) {
-    blocks_.resize(needed);
-    lay_out();
-  }
+  if (needed < blocks_.size()) blocks_.resize(needed);
 }
 
 void KvSequence::reserve(int end) {
@@ -84,28 +80,10 @@ void KvSequence::reserve(int end) {
       pool_->ops().copy(blocks_[b].get(), pool_->block_bytes(), fresh.back().get());
   }
   const size_t count = std::max(needed, blocks_.size());
-  pointers_.reserve(static_cast<size_t>(pool_->layer_count()) * 2 * count);
   blocks_.reserve(count);
   // Nothing below throws.
   blocks_.resize(count);
   std::move(fresh.begin(), fresh.end(), blocks_.begin() + static_cast<ptrdiff_t>(first_written));
-  lay_out();
-}
-
-void KvSequence::lay_out() {
-  pointers_.resize(static_cast<size_t>(pool_->layer_count()) * 2 * blocks_.size());
-  size_t i = 0;
-  for (int layer = 0; layer < pool_->layer_count(); ++layer) {
-    for (const KvPool::Block& block : blocks_) pointers_[i++] = block.get() + pool_->layer_offset(layer);
-    for (const KvPool::Block& block : blocks_) {
-      pointers_[i++] = block.get() + pool_->layer_offset(layer) + pool_->values_offset(layer);
-    }
-  }
-}
-
-KvSpan KvSequence::layer(int layer) const {
-  const size_t base = static_cast<size_t>(layer) * 2 * blocks_.size();
-  return {pointers_.data() + base, pointers_.data() + base + blocks_.size(), pool_->dtype()};
 }
 
 }  // namespace glassbox

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "core/model/config.h"
@@ -26,9 +27,9 @@ class KvPool {
 
   DType dtype() const { return dtype_; }
   size_t block_bytes() const { return block_bytes_; }
-  size_t layer_offset(int layer) const { return offsets_[static_cast<size_t>(layer)]; }  // of K; V follows it
-  size_t values_offset(int layer) const { return sizes_[static_cast<size_t>(layer)]; }   // of V from K
-  int layer_count() const { return static_cast<int>(sizes_.size()); }
+  // Where the layer's K and V begin in a block.
+  size_t keys_at(int layer) const { return offsets_[static_cast<size_t>(layer)]; }
+  size_t values_at(int layer) const { return keys_at(layer) + sizes_[static_cast<size_t>(layer)]; }
   size_t live_bytes() const;
   Ops& ops() const { return *ops_; }
 
@@ -65,16 +66,13 @@ class KvSequence {
   void reserve(int end);
   void commit(int length) { length_ = length; }
 
-  // The block pointers of one layer, valid until the next reserve or truncate.
-  KvSpan layer(int layer) const;
-  // Block pointers of all layers are laid out once per reserve, so that a forward allocates nothing.
+  // Its blocks in order, valid until the next reserve or truncate.
+  std::span<const KvPool::Block> blocks() const { return blocks_; }
   const KvPool& pool() const { return *pool_; }
 
  private:
-  void lay_out();
   std::shared_ptr<KvPool> pool_;
   std::vector<KvPool::Block> blocks_;
-  std::vector<std::byte*> pointers_;  // [L][2][blocks]
   int length_ = 0;
 };
 

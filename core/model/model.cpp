@@ -261,15 +261,16 @@ std::string display_name(const std::string& path, std::string_view format) {
 }  // namespace
 
 // One after the other as a token meets them, in one piece of memory.
-void Model::pack_weights() const {
+const Weights& Model::packed_weights() const {
   std::call_once(packed_once_, [this] {
+    Weights packed = weights_;
     std::vector<Linear*> linears;
-    for (LayerWeights& layer : weights_.layers) {
+    for (LayerWeights& layer : packed.layers) {
       for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
         if (!linear->weight.empty() && packed_bytes(linear->weight) > 0) linears.push_back(linear);
       }
     }
-    if (packed_bytes(weights_.head.weight) > 0) linears.push_back(&weights_.head);
+    if (packed_bytes(packed.head.weight) > 0) linears.push_back(&packed.head);
     size_t total = 0;
     for (const Linear* linear : linears) total += packed_bytes(linear->weight);
     packed_ = Buffer(total);
@@ -280,7 +281,9 @@ void Model::pack_weights() const {
       next += packed_bytes(linear->weight);
       file_->release_pages();
     }
+    packed_weights_ = std::move(packed);
   });
+  return packed_weights_;
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadProgress& progress) {

@@ -63,9 +63,9 @@ class Model {
   const std::string& chat_template_error() const { return chat_template_error_; }
   const Gguf& file() const { return *file_; }
 
-  // Lays the quantised weights out once more as the CPU's fast kernels read them, at the first call; later ones return at
-  // once. What was read of the file for it does not stay in memory. Thread safe; throws std::bad_alloc.
-  void pack_weights() const;
+  // The same, with the quantised ones laid out once more as the CPU's fast kernels read them, at the first call; later
+  // ones return at once. What was read of the file for it does not stay in memory. Thread safe; throws std::bad_alloc.
+  const Weights& packed_weights() const;
 
   // Dequantised rows, for neighbours and figures. out [C].
   void embedding_row(int32_t id, float* out) const;
@@ -78,7 +78,8 @@ class Model {
   size_t file_bytes_ = 0, weight_bytes_ = 0;
   int64_t parameters_ = 0;
   ModelConfig config_;
-  mutable Weights weights_;  // Linear::packed is set by pack_weights
+  Weights weights_;
+  mutable Weights packed_weights_;
   mutable Buffer packed_;
   mutable std::once_flag packed_once_;
   std::unique_ptr<Gguf> file_;

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "core/model/step_inputs.h"
+
 namespace glassbox {
 namespace {
 
@@ -16,13 +18,13 @@ class Copier {
   void move(Linear& linear) {
     move(linear.weight);
     move(linear.bias);
-    linear.packed = nullptr;
+  }
+  void move(const float*& values, size_t count) {
+    if (count > 0) values = reinterpret_cast<const float*>(copy_of(values, count * sizeof(float)));
   }
   void move(NormWeights& norm, int64_t width) {
-    for (const float** values : {&norm.weight, &norm.bias}) {
-      if (*values == nullptr) continue;
-      *values = reinterpret_cast<const float*>(copy_of(*values, static_cast<size_t>(width) * sizeof(float)));
-    }
+    for (const float** values : {&norm.weight, &norm.bias})
+      move(*values, *values == nullptr ? 0 : static_cast<size_t>(width));
   }
 
  private:
@@ -43,7 +45,10 @@ class Copier {
 }  // namespace
 
 PlacedModel::PlacedModel(std::shared_ptr<const Model> model, Ops& ops)
-    : model_(std::move(model)), on_host_(ops.on_host()) {
+    : model_(std::move(model)),
+      on_host_(ops.on_host()),
+      id_(fresh_number()),
+      rope_frequency_(model_->config().rope_frequency.data()) {
   if (on_host_) return;
   const int64_t width = model_->config().width;
   copies_ = model_->weights();
@@ -59,13 +64,13 @@ PlacedModel::PlacedModel(std::shared_ptr<const Model> model, Ops& ops)
   }
   copier.move(copies_.final_norm, width);
   copier.move(copies_.head);
+  copier.move(rope_frequency_, model_->config().rope_frequency.size());
   ops.wait();
 }
 
 const Weights& PlacedModel::weights(Precision precision) const {
   if (!on_host_) return copies_;
-  if (precision == Precision::fast) model_->pack_weights();
-  return model_->weights();
+  return precision == Precision::fast ? model_->packed_weights() : model_->weights();
 }
 
 }  // namespace glassbox

@@ -20,11 +20,15 @@ class PlacedModel {
   const ModelConfig& config() const { return model_->config(); }
   // `precision`: what they are about to be used for. Throws std::bad_alloc.
   const Weights& weights(Precision precision) const;
+  const float* rope_frequency() const { return rope_frequency_; }  // [D/2], beside the weights; null without rotation
+  uint64_t id() const { return id_; }                              // no other of this process has it
 
  private:
   std::shared_ptr<const Model> model_;
   bool on_host_;
+  uint64_t id_;
   Weights copies_;  // on another device
+  const float* rope_frequency_;
   std::vector<Buffer> memory_;
 };
 

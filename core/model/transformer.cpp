@@ -1,14 +1,16 @@
 #include "core/model/transformer.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <new>
 
+#include "core/model/placed_rows.h"
 #include "kernels/device_error.h"
 
 namespace glassbox {
 
-Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops) : max_rows_(max_rows) {
+Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops)
+    : inputs(ops), captures(ops), max_rows_(max_rows), generation_(fresh_number()) {
   size_t q_size = 0, k_size = 0, ff = 0;
   for (const LayerConfig& layer : config.layers) {
     q_size = std::max(q_size, static_cast<size_t>(layer.heads * layer.head_dim));
@@ -16,9 +18,9 @@ Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops) : max_ro
     ff = std::max(ff, static_cast<size_t>(layer.ff));
   }
   const size_t width = static_cast<size_t>(config.width);
-  const size_t rows = static_cast<size_t>(max_rows);
+  const size_t most_rows = static_cast<size_t>(max_rows);
   // Every array starts on a cache line of its own.
-  const auto padded = [&](size_t columns) { return (rows * columns + 15) / 16 * 16; };
+  const auto padded = [&](size_t columns) { return (most_rows * columns + 15) / 16 * 16; };
   const std::pair<float**, size_t> arrays[] = {{&resid, width},  {&normed, width}, {&q, q_size},
                                                {&k, k_size},     {&v, k_size},     {&z, q_size},
                                                {&branch, width}, {&gate, ff},      {&up, ff}};
@@ -30,18 +32,21 @@ Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops) : max_ro
     *array = next;
     next += padded(columns);
   }
-  positions.reserve(rows);
-  ids.reserve(rows);
-  scores.reserve(rows);
-  pattern.reserve(rows);
-  logit_rows.reserve(rows);
+  for (std::vector<RowPosition>* list : {&rows, &logit_rows}) list->reserve(most_rows);
+  for (std::vector<KeyRow>* list : {&scores, &pattern}) list->reserve(most_rows);
+}
+
+void Workspace::reserve(Buffer& buffer, size_t floats, Ops& ops) {
+  if (buffer.bytes() >= floats * sizeof(float)) return;
+  generation_ = fresh_number();
+  buffer = {};
+  buffer = ops.allocate(floats * sizeof(float));
 }
 
 namespace {
 
-void reserve(Buffer& buffer, size_t floats, Ops& ops) {
-  if (buffer.bytes() < floats * sizeof(float)) buffer = ops.allocate(floats * sizeof(float));
-}
+// Operations on so few rows are the same from step to step, and may be recorded.
+constexpr size_t kMostRepeatedRows = 8;
 
 // Numbers in the backend's memory as the host sees them: where they are, or a copy in the workspace.
 class HostView {
@@ -76,6 +81,8 @@ struct Pass {
   Workspace& ws;
   const TapPlan* plan;
   std::span<const RowPosition> rows;
+  PlacedRows placed;
+  const float* rope_frequency;
   int64_t row_count() const { return static_cast<int64_t>(rows.size()); }
 
   const TapPlan::Site* wanted(Tap tap, int layer) const { return plan == nullptr ? nullptr : plan->site(tap, layer); }
@@ -83,12 +90,16 @@ struct Pass {
   // A site: edits, then captures. What nobody wants costs this check.
   void at(Tap tap, int layer, float* values) const {
     if (const TapPlan::Site* site = wanted(tap, layer)) [[unlikely]] {
-      see(*site, rows, tap_heads(tap, config, layer), tap_width(tap, config, layer, 0), values);
+      see(*site, tap, layer, rows, tap_heads(tap, config, layer), tap_width(tap, config, layer, 0), values);
     }
   }
-  void see(const TapPlan::Site& site, std::span<const RowPosition> at_rows, int heads, int64_t width,
-           float* values) const {
+  void see(const TapPlan::Site& site, Tap tap, int layer, std::span<const RowPosition> at_rows, int heads,
+           int64_t width, float* values) const {
     const size_t floats = at_rows.size() * static_cast<size_t>(std::max(heads, 1) * width);
+    if (float* slot = ws.captures.slot(tap, layer)) {
+      ops.copy(values, floats * sizeof(float), slot);
+      return;
+    }
     const HostView view(ops, ws, values, floats);
     run_site(site, at_rows, heads, width, view.data());
     if (!site.edits.empty()) view.write_back();
@@ -115,7 +126,7 @@ void attention_input(const Pass& pass, int l, const LayerConfig& layer, const La
                      const AttentionArgs& args) {
   Workspace& ws = pass.ws;
   const int64_t rows = pass.row_count();
-  const DType cache = args.sequences.front().dtype;
+  const DType cache = args.dtype;
   const int64_t kv_count = rows * layer.kv_heads * layer.head_dim;
 
   norm(pass, layer, weights.attn_norm, ws.resid, ws.normed);
@@ -128,11 +139,12 @@ void attention_input(const Pass& pass, int l, const LayerConfig& layer, const La
   round_to_cache(pass, cache, Tap::v, l, ws.v, kv_count);
   pass.at(Tap::v, l, ws.v);
   if (layer.rope) {
-    const float* frequency = pass.config.rope_frequency.data();
+    const float* frequency = pass.rope_frequency;
+    const std::span<const RowPosition> at = pass.placed.rows;
     const float factor = pass.config.rope_attention_factor;
-    pass.ops.rope(ws.q, pass.rows, layer.heads, layer.head_dim, frequency, factor, ws.q);
+    pass.ops.rope(ws.q, at, layer.heads, layer.head_dim, frequency, factor, ws.q);
     pass.at(Tap::q_rot, l, ws.q);
-    pass.ops.rope(ws.k, pass.rows, layer.kv_heads, layer.head_dim, frequency, factor, ws.k);
+    pass.ops.rope(ws.k, at, layer.kv_heads, layer.head_dim, frequency, factor, ws.k);
     round_to_cache(pass, cache, Tap::k_rot, l, ws.k, kv_count);
     pass.at(Tap::k_rot, l, ws.k);
   }
@@ -153,32 +165,34 @@ void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> ro
   }
 }
 
-// Rows [H, position + 1] of the workspace's memory, for `lots` of them (scores, pattern) one after the other.
-void point_into_workspace(const Pass& pass, int heads, std::initializer_list<std::vector<KeyRow>*> lots) {
+// Scores and pattern of an attention that runs in steps: rows [H, position + 1] of the workspace's memory, the same for
+// all layers.
+void point_into_workspace(const Pass& pass) {
+  int heads = 0;
+  for (const LayerConfig& layer : pass.config.layers) heads = std::max(heads, layer.heads);
   size_t values = 0;
   for (const RowPosition& row : pass.rows) values += static_cast<size_t>(heads) * static_cast<size_t>(row.position + 1);
-  reserve(pass.ws.keys_memory, lots.size() * values, pass.ops);
+  pass.ws.reserve(pass.ws.keys_memory, 2 * values, pass.ops);
   float* next = pass.ws.keys_memory.f32();
-  for (std::vector<KeyRow>* lot : lots) {
-    lot->clear();
-    for (const RowPosition& row : pass.rows) {
-      const int64_t keys = row.position + 1;
-      lot->push_back({next, keys});
+  for (const std::span<KeyRow> lot : {pass.placed.scores, pass.placed.pattern}) {
+    for (size_t r = 0; r < lot.size(); ++r) {
+      const int64_t keys = pass.rows[r].position + 1;
+      lot[r] = {next, keys};
       next += heads * keys;
     }
   }
 }
 
-// A site with a key axis. `values`: all rows' values, one row after the other if they are in the workspace.
-void see_keys(const Pass& pass, const TapPlan::Site* site, Tap tap, int heads, std::vector<KeyRow>& values) {
+// A site with a key axis. `values`: all rows, one after the other where they are in the workspace.
+void see_keys(const Pass& pass, const TapPlan::Site* site, Tap tap, int heads, std::span<const KeyRow> values) {
   if (site == nullptr) return;
   if (pass.ops.on_host()) return run_key_site(*site, tap, pass.rows, heads, values);
   float* const first = values.front().data;
   const KeyRow& last = values.back();
   const HostView view(pass.ops, pass.ws, first, static_cast<size_t>(last.data + heads * last.head_stride - first));
-  for (KeyRow& row : values) row.data = view.data() + (row.data - first);
-  run_key_site(*site, tap, pass.rows, heads, values);
-  for (KeyRow& row : values) row.data = first + (row.data - view.data());
+  std::vector<KeyRow> seen(values.begin(), values.end());
+  for (KeyRow& row : seen) row.data = view.data() + (row.data - first);
+  run_key_site(*site, tap, pass.rows, heads, seen);
   if (!site->edits.empty()) view.write_back();
 }
 
@@ -186,13 +200,17 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
   Workspace& ws = pass.ws;
   const TapPlan::Site* scores_site = pass.wanted(Tap::attn_scores, l);
   const TapPlan::Site* pattern_site = pass.wanted(Tap::attn_pattern, l);
-  if (pass.plan == nullptr || !pass.plan->edits_attention(l)) {
-    if (pass.ops.on_host()) {
-      point_into_pages(scores_site, pass.rows, ws.scores);
-      point_into_pages(pattern_site, pass.rows, ws.pattern);
-    } else if (scores_site != nullptr || pattern_site != nullptr) {
-      point_into_workspace(pass, layer.heads, {&ws.scores, &ws.pattern});
-    }
+  if (pass.plan != nullptr && pass.plan->edits_attention(l)) {
+    const std::span<const KeyRow> scores = ws.inputs.placed(pass.placed.scores),
+                                  pattern = ws.inputs.placed(pass.placed.pattern);
+    pass.ops.attention_scores(args, ws.q, scores);
+    see_keys(pass, scores_site, Tap::attn_scores, layer.heads, pass.placed.scores);
+    pass.ops.attention_softmax(args, scores, pattern);
+    see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, pass.placed.pattern);
+    pass.ops.attention_mix(args, pattern, ws.z);
+  } else if (pass.ops.on_host()) {
+    point_into_pages(scores_site, pass.rows, ws.scores);
+    point_into_pages(pattern_site, pass.rows, ws.pattern);
     const auto wanted = [](const TapPlan::Site* site, const std::vector<KeyRow>& rows) {
       return site == nullptr ? std::span<const KeyRow>{} : std::span<const KeyRow>(rows);
     };
@@ -200,12 +218,8 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
     see_keys(pass, scores_site, Tap::attn_scores, layer.heads, ws.scores);
     see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, ws.pattern);
   } else {
-    point_into_workspace(pass, layer.heads, {&ws.scores, &ws.pattern});
-    pass.ops.attention_scores(args, ws.q, ws.scores);
-    see_keys(pass, scores_site, Tap::attn_scores, layer.heads, ws.scores);
-    pass.ops.attention_softmax(args, ws.scores, ws.pattern);
-    see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, ws.pattern);
-    pass.ops.attention_mix(args, ws.pattern, ws.z);
+    pass.ops.attention(args, ws.q, ws.z, ws.captures.key_rows(Tap::attn_scores, l),
+                       ws.captures.key_rows(Tap::attn_pattern, l));
   }
   pass.at(Tap::attn_z, l, ws.z);
 }
@@ -215,13 +229,15 @@ void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const Layer
   const TapPlan::Site* site = pass.wanted(Tap::head_out, l);
   if (site == nullptr) return;
   const size_t rows = pass.rows.size() * static_cast<size_t>(layer.heads);
-  const Buffer inputs = pass.ops.allocate(rows * static_cast<size_t>(layer.heads * layer.head_dim) * sizeof(float));
-  const Buffer outputs = pass.ops.allocate(rows * static_cast<size_t>(pass.config.width) * sizeof(float));
+  const size_t row_floats = static_cast<size_t>(layer.heads * layer.head_dim);
+  pass.ws.reserve(pass.ws.alone_memory, rows * (row_floats + static_cast<size_t>(pass.config.width)), pass.ops);
+  float* const inputs = pass.ws.alone_memory.f32();
+  float* const outputs = inputs + rows * row_floats;
   Linear without_bias = weights.o;
   without_bias.bias = {};
-  pass.ops.heads_alone(pass.ws.z, pass.row_count(), layer.heads, layer.head_dim, inputs.f32());
-  pass.ops.linear(inputs.f32(), without_bias, pass.precision, static_cast<int64_t>(rows), outputs.f32());
-  pass.see(*site, pass.rows, layer.heads, pass.config.width, outputs.f32());
+  pass.ops.heads_alone(pass.ws.z, pass.row_count(), layer.heads, layer.head_dim, inputs);
+  pass.ops.linear(inputs, without_bias, pass.precision, static_cast<int64_t>(rows), outputs);
+  pass.see(*site, Tap::head_out, l, pass.rows, layer.heads, pass.config.width, outputs);
 }
 
 void attention_output(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
@@ -262,10 +278,14 @@ void mlp_output(const Pass& pass, int l, const LayerWeights& weights) {
   pass.at(Tap::resid_post, l, ws.resid);
 }
 
-void block_forward(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights,
-                   std::span<const KvSpan> keys) {
-  const AttentionArgs args{.rows = pass.rows,
-                           .sequences = keys,
+void block_forward(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights, const KvPool& pool) {
+  const AttentionArgs args{.rows = pass.placed.rows.data(),
+                           .row_count = static_cast<int>(pass.rows.size()),
+                           .longest = pass.placed.longest,
+                           .sequences = pass.placed.sequences,
+                           .keys_at = static_cast<int64_t>(pool.keys_at(l)),
+                           .values_at = static_cast<int64_t>(pool.values_at(l)),
+                           .dtype = pool.dtype(),
                            .heads = layer.heads,
                            .kv_heads = layer.kv_heads,
                            .head_dim = layer.head_dim,
@@ -283,79 +303,103 @@ void block_forward(const Pass& pass, int l, const LayerConfig& layer, const Laye
 void embed_rows(const Pass& pass, const Weights& weights) {
   Workspace& ws = pass.ws;
   const int64_t count = pass.row_count() * pass.config.width;
-  pass.ops.embed(weights.embedding, ws.ids, ws.resid);
+  pass.ops.embed(weights.embedding, pass.placed.ids, ws.resid);
   if (pass.config.embed_scale != 1.0f) pass.ops.scale(ws.resid, pass.config.embed_scale, count, ws.resid);
   pass.at(Tap::embed, 0, ws.resid);
   if (pass.config.learned_positions) {
-    for (size_t r = 0; r < pass.rows.size(); ++r) ws.ids[r] = pass.rows[r].position;
-    pass.ops.embed(weights.positions, ws.ids, ws.branch);
+    pass.ops.embed(weights.positions, pass.placed.positions, ws.branch);
     pass.ops.add(ws.resid, ws.branch, count, ws.resid);
   }
 }
 
-// The head, for the rows that ask for it.
-void head_rows(const Pass& pass, const Weights& weights, std::span<const ForwardRow> rows, std::span<float> logits) {
+// The head, for the rows that ask for it. logits: [rows that do, V] in the backend's memory.
+void head_rows(const Pass& pass, const Weights& weights, float* logits) {
   Workspace& ws = pass.ws;
   norm(pass, pass.config.layers.back(), weights.final_norm, ws.resid, ws.normed);
   pass.at(Tap::final_norm, 0, ws.normed);
-  ws.logit_rows.clear();
-  for (size_t r = 0; r < rows.size(); ++r) {
-    if (!rows[r].logits) continue;
-    ws.positions[ws.logit_rows.size()] = {rows[r].sequence, rows[r].position};  // from here on, of these rows
-    ws.logit_rows.push_back(static_cast<int32_t>(r));
-  }
   const size_t count = ws.logit_rows.size(), values = count * static_cast<size_t>(pass.config.vocab);
   if (count == 0) return;
   const float* x = ws.normed;
-  if (count < rows.size()) {
-    pass.ops.gather_rows(ws.normed, ws.logit_rows, pass.config.width, ws.branch);
+  if (count < pass.rows.size()) {
+    pass.ops.gather_rows(ws.normed, pass.placed.logit_rows, pass.config.width, ws.branch);
     x = ws.branch;
   }
-  float* out = logits.data();
-  if (!pass.ops.on_host()) {
-    reserve(ws.logits_memory, values, pass.ops);
-    out = ws.logits_memory.f32();
-  }
-  pass.ops.linear(x, weights.head, pass.precision, static_cast<int64_t>(count), out);
+  pass.ops.linear(x, weights.head, pass.precision, static_cast<int64_t>(count), logits);
   if (const float cap = pass.config.logit_soft_cap; cap > 0) {
-    pass.ops.soft_cap(out, cap, static_cast<int64_t>(values), out);
+    pass.ops.soft_cap(logits, cap, static_cast<int64_t>(values), logits);
   }
   if (const TapPlan::Site* site = pass.wanted(Tap::logits, 0)) {
-    pass.see(*site, std::span<const RowPosition>(ws.positions).first(count), 0, pass.config.vocab, out);
+    pass.see(*site, Tap::logits, 0, ws.logit_rows, 0, pass.config.vocab, logits);
   }
-  if (out != logits.data()) pass.ops.download(out, values * sizeof(float), logits.data());
 }
 
 }  // namespace
 
-Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
-                     const ForwardCall& call) {
+Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& ws, const ForwardCall& call) {
   const ModelConfig& config = model.config();
-  workspace.ids.clear();
-  workspace.positions.clear();
-  for (const ForwardRow& row : call.rows) {
-    workspace.ids.push_back(row.token);
-    workspace.positions.push_back({row.sequence, row.position});
-  }
+  const auto cancelled = [&](int layer) { return call.between_layers && !call.between_layers(layer); };
+  const auto cancelled_at = [](int layer) {
+    return Error{ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
+  };
   try {
+    ops.wait();  // what a call that failed has left running may still read the inputs
     const Weights& weights = model.weights(precision);
     for (const ForwardRow& row : call.rows) {
       KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
       sequence.reserve(row.position + 1);
     }
-    const Pass pass{config, ops, precision, workspace, call.plan, workspace.positions};
-    embed_rows(pass, weights);
-    for (int layer = 0; layer < config.layer_count(); ++layer) {
-      if (call.between_layers && !call.between_layers(layer)) {
-        return Error{ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
+    const bool repeated =
+        !ops.on_host() && call.rows.size() <= kMostRepeatedRows && (call.plan == nullptr || !call.plan->edits());
+    const PlacedRows placed = place_rows(call, config, ws, repeated);
+    const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model.rope_frequency()};
+    if (!placed.scores.empty()) point_into_workspace(pass);
+    ws.inputs.send();
+    float* logits = call.logits.data();
+    if (!ops.on_host()) {
+      ws.reserve(ws.logits_memory, call.logits.size(), ops);
+      logits = ws.logits_memory.f32();
+      if (ws.logits_host.bytes() < call.logits.size_bytes()) {
+        ws.logits_host = {};
+        ws.logits_host = ops.allocate_staging(call.logits.size_bytes());
       }
-      workspace.spans.clear();
-      for (const KvSequence* sequence : call.sequences) workspace.spans.push_back(sequence->layer(layer));
-      block_forward(pass, layer, config.layers[static_cast<size_t>(layer)], weights.layers[static_cast<size_t>(layer)],
-                    workspace.spans);
     }
-    head_rows(pass, weights, call.rows, call.logits);
+    const KvPool& pool = call.sequences.front()->pool();
+    const auto run_layer = [&](size_t layer) {
+      block_forward(pass, static_cast<int>(layer), config.layers[layer], weights.layers[layer], pool);
+    };
+    if (repeated) {
+      if (cancelled(0)) return cancelled_at(0);
+      size_t blocks = 0;
+      for (const KvSequence* sequence : call.sequences) blocks = 31 * blocks + (sequence->blocks().size() + 15) / 16;
+      ops.repeat({model.id(), ws.generation(), ws.inputs.generation(), ws.captures.generation(),
+                  ws.captures.layout_hash(), blocks, static_cast<uint64_t>(placed.longest),
+                  call.rows.size() | ws.logit_rows.size() << 16 | call.sequences.size() << 32 |
+                      static_cast<uint64_t>(precision) << 48},
+                 [&] {
+                   embed_rows(pass, weights);
+                   for (size_t layer = 0; layer < config.layers.size(); ++layer) run_layer(layer);
+                   head_rows(pass, weights, logits);
+                 });
+    } else {
+      embed_rows(pass, weights);
+      for (size_t layer = 0; layer < config.layers.size(); ++layer) {
+        if (cancelled(static_cast<int>(layer))) {
+          ops.wait();  // nothing that the caller owns is in use any more
+          return cancelled_at(static_cast<int>(layer));
+        }
+        run_layer(layer);
+      }
+      head_rows(pass, weights, logits);
+    }
+    if (!ops.on_host()) {
+      ws.captures.start_download();
+      ops.download(logits, call.logits.size_bytes(), ws.logits_host.data());
+    }
     ops.wait();
+    if (!ops.on_host()) {
+      ws.captures.deliver();
+      if (!call.logits.empty()) std::memcpy(call.logits.data(), ws.logits_host.data(), call.logits.size_bytes());
+    }
   } catch (const DeviceError& error) {
     return Error{
         ErrorKind::device, "The GPU has failed.", error.what(), "",

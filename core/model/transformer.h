@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/model/capture_slots.h"
 #include "core/model/kv_cache.h"
 #include "core/model/placed_model.h"
+#include "core/model/step_inputs.h"
 #include "core/probe/plan.h"
 
 namespace glassbox {
@@ -44,18 +46,24 @@ class Workspace {
   float* branch;  // [R, C] attn_out, mlp_out
   float* gate;    // [R, F]
   float* up;      // [R, F]
-  // Filled by forward(): what the ops need to know of the rows.
-  std::vector<RowPosition> positions;   // [R]
-  std::vector<int32_t> ids;             // [R]
-  std::vector<KvSpan> spans;            // [sequences]
-  std::vector<KeyRow> scores, pattern;  // [R]
-  std::vector<int32_t> logit_rows;      // rows that want logits
-  Buffer keys_memory;                   // composed attention and captures of scores or pattern
-  Buffer logits_memory;                 // where the caller's logits are not in the backend's memory
-  Buffer host_memory;  // what edits and captures see of the backend's memory, if that is not the host's
+  // Filled by forward(): what it needs to know of the rows.
+  std::vector<RowPosition> rows, logit_rows;  // [R], and those of them that want logits
+  std::vector<KeyRow> scores, pattern;        // [R] where the operations store straight into pages
+  StepInputs inputs;
+  CaptureSlots captures;
+  Buffer keys_memory;    // scores and pattern of an attention that runs in steps
+  Buffer alone_memory;   // each head alone, and what it gives
+  Buffer logits_memory;  // where the caller's logits are not in the backend's memory, with their way to the host
+  Buffer logits_host;
+  Buffer host_memory;  // what edits see of the backend's memory, if that is not the host's
+  // Makes a buffer at least as large. Throws std::bad_alloc.
+  void reserve(Buffer& buffer, size_t floats, Ops& ops);
+  // Changes when memory does that operations may have been recorded with; no other workspace has had it.
+  uint64_t generation() const { return generation_; }
 
  private:
   int max_rows_;
+  uint64_t generation_;
   Buffer memory_;
 };
 

@@ -34,6 +34,15 @@ bool TapPlan::edits_attention(int layer) const {
   return false;
 }
 
+bool TapPlan::edits_layer(int layer) const {
+  const auto first = sites_.begin() + static_cast<ptrdiff_t>(layer) * kTapCount;
+  return std::any_of(first, first + kTapCount, [](const auto& site) { return site && !site->edits.empty(); });
+}
+
+bool TapPlan::edits() const {
+  return std::any_of(sites_.begin(), sites_.end(), [](const auto& site) { return site && !site->edits.empty(); });
+}
+
 namespace {
 
 bool covers(const Edit& edit, int position) {

@@ -43,8 +43,10 @@ class TapPlan {
   const Site* site(Tap tap, int layer) const {
     return sites_[static_cast<size_t>(layer) * kTapCount + static_cast<size_t>(tap)].get();
   }
-  // An edit inside the attention group makes the layer run composed.
+  // An edit inside the attention group makes it run in steps, one anywhere in a layer makes the layer run composed.
   bool edits_attention(int layer) const;
+  bool edits_layer(int layer) const;
+  bool edits() const;  // anywhere
 
  private:
   Site& make_site(Tap tap, int layer);

@@ -66,28 +66,29 @@ void CpuOps::attention_mix(const AttentionArgs& args, std::span<const KeyRow> pa
 
 void CpuOps::attend(const AttentionCall& call) {
   const AttentionArgs& args = call.args;
-  if (args.rows.empty()) return;
+  const std::span<const RowPosition> rows = args.all_rows();
+  if (rows.empty()) return;
   const size_t heads = static_cast<size_t>(args.heads), kv_heads = static_cast<size_t>(args.kv_heads);
   const size_t shared = heads / kv_heads, heads_together = std::min(shared, kTileQueries);
   const size_t most_rows = std::clamp<size_t>(kTileQueries / shared, 1, kTileRows);
   int64_t keys = 0, longest = 0;
-  for (const RowPosition& row : args.rows) {
+  for (const RowPosition& row : rows) {
     keys += row.position + 1;
     longest = std::max<int64_t>(longest, row.position + 1);
   }
 
   // Runs end where the sequence or the row of positions breaks, so their number is counted first.
   tile_starts_.clear();
-  for (size_t r = 0; r < args.rows.size();) {
+  for (size_t r = 0; r < rows.size();) {
     tile_starts_.push_back(r);
     size_t end = r + 1;
-    while (end < args.rows.size() && end - r < most_rows && args.rows[end].sequence == args.rows[r].sequence &&
-           args.rows[end].position == args.rows[end - 1].position + 1) {
+    while (end < rows.size() && end - r < most_rows && rows[end].sequence == rows[r].sequence &&
+           rows[end].position == rows[end - 1].position + 1) {
       ++end;
     }
     r = end;
   }
-  tile_starts_.push_back(args.rows.size());
+  tile_starts_.push_back(rows.size());
   const size_t runs = tile_starts_.size() - 1, parts = (shared + heads_together - 1) / heads_together;
   const int64_t groups = static_cast<int64_t>(runs * kv_heads * parts);
   const auto describe = [&](int64_t index, AttentionGroup& group) {
@@ -160,7 +161,7 @@ void CpuOps::attend_split(const AttentionCall& call, size_t row_floats, size_t t
           const bool last_here = i + 1 == together;
           if (!last_here || block + 1 < tile.end_block) {
             const AttentionGroup& after = first_group[last_here ? 0 : static_cast<ptrdiff_t>(i + 1)];
-            tile.ahead = tile.blocks[last_here ? block + 1 : block] + after.tile.head_offset;
+            tile.ahead = tile.blocks[last_here ? block + 1 : block] + tile_of(call, after).head_offset;
           }
           tile.first_block = block;
           tile.end_block = block + 1;
@@ -203,11 +204,11 @@ void CpuOps::attend_split(const AttentionCall& call, size_t row_floats, size_t t
 // Everything but where the weights lie.
 void CpuOps::describe_group(const AttentionCall& call, size_t kv_head, AttentionGroup& group) const {
   const AttentionArgs& args = call.args;
-  const KvSpan& cache = args.sequences[static_cast<size_t>(args.rows[group.first_row].sequence)];
   AttentionTile& tile = group.tile;
   tile = {};
-  tile.head_offset = static_cast<int64_t>(kv_head) * kKvBlock * args.head_dim * dtype_info(cache.dtype).block_bytes;
-  tile.dtype = cache.dtype;
+  tile.head_offset = static_cast<int64_t>(kv_head) * kKvBlock * args.head_dim * dtype_info(args.dtype).block_bytes;
+  tile.dtype = args.dtype;
+  tile.blocks = args.sequences[args.rows[group.first_row].sequence];
   tile.head_dim = args.head_dim;
   tile.queries = static_cast<int>(group.queries());
   tile.lengths = group.lengths.data();
@@ -238,14 +239,14 @@ void CpuOps::place_weights(float* rows, size_t row_floats, AttentionGroup& group
 
 AttentionTile CpuOps::keys_of(const AttentionCall& call, const AttentionGroup& group) {
   AttentionTile tile = group.tile;
-  tile.blocks = call.args.sequences[static_cast<size_t>(call.args.rows[group.first_row].sequence)].keys;
+  tile.head_offset += call.args.keys_at;
   tile.first_block = group.all_scores ? 0 : group.first_block;
   return tile;
 }
 
 AttentionTile CpuOps::values_of(const AttentionCall& call, const AttentionGroup& group) {
   AttentionTile tile = group.tile;
-  tile.blocks = call.args.sequences[static_cast<size_t>(call.args.rows[group.first_row].sequence)].values;
+  tile.head_offset += call.args.values_at;
   tile.first_block = call.q != nullptr ? group.first_block : 0;  // an edited pattern may reach beyond the window
   return tile;
 }
@@ -278,11 +279,11 @@ void CpuOps::weigh(const AttentionCall& call, AttentionGroup& group, size_t quer
 
 void CpuOps::kv_store(const AttentionArgs& args, const float* k, const float* v) {
   const int64_t columns = int64_t{args.kv_heads} * args.head_dim;
-  for_rows(static_cast<int64_t>(args.rows.size()), columns, [&](int64_t r) {
-    const RowPosition& row = args.rows[static_cast<size_t>(r)];
-    const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    std::byte *const keys = cache.keys[row.position / kKvBlock], *const values = cache.values[row.position / kKvBlock];
-    if (cache.dtype == DType::f16) {
+  for_rows(args.row_count, columns, [&](int64_t r) {
+    const RowPosition& row = args.rows[r];
+    std::byte* const block = args.sequences[row.sequence][row.position / kKvBlock];
+    std::byte *const keys = block + args.keys_at, *const values = block + args.values_at;
+    if (args.dtype == DType::f16) {
       store_row(args, row.position % kKvBlock, k + r * columns, v + r * columns, reinterpret_cast<uint16_t*>(keys),
                 reinterpret_cast<uint16_t*>(values));
     } else {

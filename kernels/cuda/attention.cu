@@ -21,37 +21,39 @@ __device__ float value_of(__half v) {
 // kKvBlock apart, so that the lanes of a warp, with a key each, load side by side; those of a value lie together.
 template <class T>
 struct CachedHead {
-  std::byte* const* blocks;  // each of G heads
-  int64_t first;             // of the head in a block
+  std::byte* const* blocks;
+  int64_t first;  // bytes from a block's begin to the head
   int head_dim;
-  __device__ const T* block(int j) const { return reinterpret_cast<const T*>(blocks[j / kKvBlock]) + first; }
+  __device__ const T* block(int j) const { return reinterpret_cast<const T*>(blocks[j / kKvBlock] + first); }
   __device__ const T* key(int j) const { return block(j) + j % kKvBlock; }
   __device__ const T* value(int j) const { return block(j) + int64_t{j % kKvBlock} * head_dim; }
 };
 
 // What a block works on.
 struct Place {
-  int row, head, length;  // length: keys that the row may see, position + 1
-  int first_seen;         // the window hides those before
-  KvSpan cache;
-  int64_t vector;  // where the row's head begins in [R, H, D]
+  int row, head, length;     // length: keys that the row may see, position + 1
+  int first_seen;            // the window hides those before
+  std::byte* const* blocks;  // of its sequence
+  int64_t vector;            // where the row's head begins in [R, H, D]
 };
 
-__device__ Place own_place(const AttentionRows& args) {
+__device__ Place own_place(const AttentionArgs& args) {
   Place p;
   p.row = static_cast<int>(blockIdx.x);
   p.head = static_cast<int>(blockIdx.y);
   const RowPosition row = args.rows[p.row];
   p.length = row.position + 1;
   p.first_seen = args.window > 0 && args.window < p.length ? p.length - args.window : 0;
-  p.cache = args.sequences[row.sequence];
+  p.blocks = args.sequences[row.sequence];
   p.vector = (int64_t{p.row} * args.heads + p.head) * args.head_dim;
   return p;
 }
 
+// layer: where its keys or values begin in a block.
 template <class T>
-__device__ CachedHead<T> cached_head(const AttentionRows& args, const Place& p, std::byte* const* blocks) {
-  return {blocks, int64_t{p.head / (args.heads / args.kv_heads)} * kKvBlock * args.head_dim, args.head_dim};
+__device__ CachedHead<T> cached_head(const AttentionArgs& args, const Place& p, int64_t layer) {
+  const int kv_head = p.head / (args.heads / args.kv_heads);
+  return {p.blocks, layer + int64_t{kv_head} * kKvBlock * args.head_dim * static_cast<int>(sizeof(T)), args.head_dim};
 }
 
 // Where the row's head stores what has a key axis, or null.
@@ -65,14 +67,14 @@ __device__ void fill_masked(const KeyRow* rows, const Place& p, float* row, floa
 
 // scale · (q · k), soft-capped. query: shared, [D]
 template <class T>
-__device__ float score_of(const AttentionRows& args, const float* query, const T* key) {
+__device__ float score_of(const AttentionArgs& args, const float* query, const T* key) {
   float dot = 0.0f;
   for (int d = 0; d < args.head_dim; ++d) dot = fmaf(query[d], value_of(key[d * kKvBlock]), dot);
   const float score = dot * args.scale;
   return args.soft_cap > 0.0f ? args.soft_cap * tanhf(score / args.soft_cap) : score;
 }
 
-__device__ void load_query(const AttentionRows& args, const Place& p, const float* q, float* query) {
+__device__ void load_query(const AttentionArgs& args, const Place& p, const float* q, float* query) {
   for (int d = static_cast<int>(threadIdx.x); d < args.head_dim; d += kThreads) query[d] = q[p.vector + d];
   __syncthreads();
 }
@@ -80,7 +82,7 @@ __device__ void load_query(const AttentionRows& args, const Place& p, const floa
 // Σ of the warps' sums, each times its factor (shared, and written before the call), to z. Lane l of a warp holds
 // dimensions l, l + 32, …
 template <int kSlices>
-__device__ void merge_warps(const AttentionRows& args, const Place& p, const float (&sum)[kSlices],
+__device__ void merge_warps(const AttentionArgs& args, const Place& p, const float (&sum)[kSlices],
                             const float* factors, float* z) {
   GLASSBOX_SHARED(of_warps, float[kWarps][kMostHeadDim]);
   for (int slice = 0; slice < kSlices; ++slice) of_warps[own_warp()][own_lane() + kWarp * slice] = sum[slice];
@@ -110,9 +112,9 @@ struct Scratch {
 // The softmax along the way (Milakov & Gimelshein 2018): a warp keeps the largest score so far, the sum of exp(s −
 // largest) and the values summed with these weights, and shrinks both when the largest grows. kSlices · 32 ≥ D.
 template <class T, int kSlices>
-__device__ void attend(const AttentionRows& args, const Place& p, const float* q, float* z, const KeyRow* score_rows,
+__device__ void attend(const AttentionArgs& args, const Place& p, const float* q, float* z, const KeyRow* score_rows,
                        const KeyRow* pattern_rows, Scratch& shared) {
-  const auto keys = cached_head<T>(args, p, p.cache.keys), values = cached_head<T>(args, p, p.cache.values);
+  const auto keys = cached_head<T>(args, p, args.keys_at), values = cached_head<T>(args, p, args.values_at);
   float *scores = key_row(score_rows, p), *pattern = key_row(pattern_rows, p);
   load_query(args, p, q, shared.query);
 
@@ -163,10 +165,10 @@ __device__ void attend(const AttentionRows& args, const Place& p, const float* q
 }
 
 template <int kSlices>
-__global__ void attend_rows(AttentionRows args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern) {
+__global__ void attend_rows(AttentionArgs args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern) {
   GLASSBOX_SHARED(shared, Scratch);
   const Place p = own_place(args);
-  if (p.cache.dtype == DType::f16) {
+  if (args.dtype == DType::f16) {
     attend<__half, kSlices>(args, p, q, z, scores, pattern, shared);
   } else {
     attend<float, kSlices>(args, p, q, z, scores, pattern, shared);
@@ -174,19 +176,19 @@ __global__ void attend_rows(AttentionRows args, const float* q, float* z, const 
 }
 
 template <class T>
-__device__ void score_keys(const AttentionRows& args, const Place& p, const float* query, float* scores) {
-  const auto keys = cached_head<T>(args, p, p.cache.keys);
+__device__ void score_keys(const AttentionArgs& args, const Place& p, const float* query, float* scores) {
+  const auto keys = cached_head<T>(args, p, args.keys_at);
   for (int j = static_cast<int>(threadIdx.x); j < p.length; j += kThreads) {
     scores[j] = score_of(args, query, keys.key(j));
   }
 }
 
-__global__ void score_rows(AttentionRows args, const float* q, const KeyRow* rows) {
+__global__ void score_rows(AttentionArgs args, const float* q, const KeyRow* rows) {
   GLASSBOX_SHARED(query, float[kMostHeadDim]);
   const Place p = own_place(args);
   load_query(args, p, q, query);
   float* scores = key_row(rows, p);
-  if (p.cache.dtype == DType::f16) {
+  if (args.dtype == DType::f16) {
     score_keys<__half>(args, p, query, scores);
   } else {
     score_keys<float>(args, p, query, scores);
@@ -194,7 +196,7 @@ __global__ void score_rows(AttentionRows args, const float* q, const KeyRow* row
   fill_masked(rows, p, scores, kNothing);
 }
 
-__global__ void softmax_rows(AttentionRows args, const KeyRow* score_rows, const KeyRow* pattern_rows) {
+__global__ void softmax_rows(AttentionArgs args, const KeyRow* score_rows, const KeyRow* pattern_rows) {
   const Place p = own_place(args);
   const float* scores = key_row(score_rows, p);
   float* pattern = key_row(pattern_rows, p);
@@ -212,8 +214,8 @@ __global__ void softmax_rows(AttentionRows args, const KeyRow* score_rows, const
 }
 
 template <class T, int kSlices>
-__device__ void mix_keys(const AttentionRows& args, const Place& p, const float* pattern, float* z, float* factors) {
-  const auto values = cached_head<T>(args, p, p.cache.values);
+__device__ void mix_keys(const AttentionArgs& args, const Place& p, const float* pattern, float* z, float* factors) {
+  const auto values = cached_head<T>(args, p, args.values_at);
   float sum[kSlices] = {};
   for (int j = own_warp(); j < p.length; j += kWarps) add_value(values.value(j), args.head_dim, pattern[j], sum);
   if (own_lane() == 0) factors[own_warp()] = 1.0f;
@@ -222,10 +224,10 @@ __device__ void mix_keys(const AttentionRows& args, const Place& p, const float*
 
 // All keys of the row: an edited pattern may reach outside of the window.
 template <int kSlices>
-__global__ void mix_rows(AttentionRows args, const KeyRow* rows, float* z) {
+__global__ void mix_rows(AttentionArgs args, const KeyRow* rows, float* z) {
   GLASSBOX_SHARED(factors, float[kWarps]);
   const Place p = own_place(args);
-  if (p.cache.dtype == DType::f16) {
+  if (args.dtype == DType::f16) {
     mix_keys<__half, kSlices>(args, p, key_row(rows, p), z, factors);
   } else {
     mix_keys<float, kSlices>(args, p, key_row(rows, p), z, factors);
@@ -233,17 +235,17 @@ __global__ void mix_rows(AttentionRows args, const KeyRow* rows, float* z) {
 }
 
 // k, v [R, G, D] to the cache's blocks.
-__global__ void store_rows(AttentionRows args, const float* k, const float* v) {
+__global__ void store_rows(AttentionArgs args, const float* k, const float* v) {
   const RowPosition row = args.rows[blockIdx.x];
-  const KvSpan cache = args.sequences[row.sequence];
-  std::byte *keys = cache.keys[row.position / kKvBlock], *values = cache.values[row.position / kKvBlock];
+  std::byte* const block = args.sequences[row.sequence][row.position / kKvBlock];
+  std::byte *keys = block + args.keys_at, *values = block + args.values_at;
   const int size = args.kv_heads * args.head_dim, place = row.position % kKvBlock;
   for (int i = static_cast<int>(threadIdx.x); i < size; i += kThreads) {
     const int64_t from = int64_t{blockIdx.x} * size + i;
     const int64_t head = int64_t{i / args.head_dim} * kKvBlock * args.head_dim;
     const int d = i % args.head_dim;
     const int64_t to_key = head + d * kKvBlock + place, to_value = head + place * args.head_dim + d;
-    if (cache.dtype == DType::f16) {
+    if (args.dtype == DType::f16) {
       // As numbers: the emulator's checks do not see a class that a function returns into memory.
       reinterpret_cast<uint16_t*>(keys)[to_key] = __half_as_ushort(__float2half_rn(k[from]));
       reinterpret_cast<uint16_t*>(values)[to_value] = __half_as_ushort(__float2half_rn(v[from]));
@@ -254,22 +256,22 @@ __global__ void store_rows(AttentionRows args, const float* k, const float* v) {
   }
 }
 
-dim3 rows_by_heads(const AttentionRows& args) {
+dim3 rows_by_heads(const AttentionArgs& args) {
   return dim3(static_cast<unsigned>(args.row_count), static_cast<unsigned>(args.heads));
 }
 
-bool fits(const AttentionRows& args) {
+bool fits(const AttentionArgs& args) {
   return args.head_dim <= kMostHeadDim;
 }
 
 }  // namespace
 
-cudaError_t kv_store(const AttentionRows& args, const float* k, const float* v, cudaStream_t stream) {
+cudaError_t kv_store(const AttentionArgs& args, const float* k, const float* v, cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   return launch(store_rows, dim3(static_cast<unsigned>(args.row_count)), dim3(kThreads), 0, stream, args, k, v);
 }
 
-cudaError_t attention(const AttentionRows& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
+cudaError_t attention(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
                       cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   if (!fits(args)) return cudaErrorInvalidValue;
@@ -280,19 +282,19 @@ cudaError_t attention(const AttentionRows& args, const float* q, float* z, const
   return launch(kernel, rows_by_heads(args), dim3(kThreads), 0, stream, args, q, z, scores, pattern);
 }
 
-cudaError_t attention_scores(const AttentionRows& args, const float* q, const KeyRow* scores, cudaStream_t stream) {
+cudaError_t attention_scores(const AttentionArgs& args, const float* q, const KeyRow* scores, cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   if (!fits(args)) return cudaErrorInvalidValue;
   return launch(score_rows, rows_by_heads(args), dim3(kThreads), 0, stream, args, q, scores);
 }
 
-cudaError_t attention_softmax(const AttentionRows& args, const KeyRow* scores, const KeyRow* pattern,
+cudaError_t attention_softmax(const AttentionArgs& args, const KeyRow* scores, const KeyRow* pattern,
                               cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   return launch(softmax_rows, rows_by_heads(args), dim3(kThreads), 0, stream, args, scores, pattern);
 }
 
-cudaError_t attention_mix(const AttentionRows& args, const KeyRow* pattern, float* z, cudaStream_t stream) {
+cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, float* z, cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   if (!fits(args)) return cudaErrorInvalidValue;
   const auto kernel = args.head_dim <= 32    ? mix_rows<1>

@@ -1,6 +1,7 @@
 // Every operation of Ops (kernels/ops.h has their equations) as a launch on a stream. All pointers are the device's, in
-// Tensor, KvSpan and KeyRow too. Nothing here allocates, waits or keeps state, and the sizes of a launch depend on its
-// arguments alone, so that a graph may capture it: positions and lengths are read from device memory when it runs.
+// Tensor, AttentionArgs and KeyRow too. Nothing here allocates, waits or keeps state, and the sizes of a launch depend
+// on its arguments alone, so that a graph may capture it: positions and lengths are read from device memory when it
+// runs.
 //
 // A function returns the error of its launch. Letters of shapes: kernels/dims.h.
 #pragma once
@@ -57,26 +58,15 @@ cudaError_t rope(const float* x, const RowPosition* rows, int row_count, int hea
 
 // attention.cu
 
-// AttentionArgs (kernels/ops.h) in device memory.
-struct AttentionRows {
-  const RowPosition* rows = nullptr;  // [R]
-  int row_count = 0;
-  const KvSpan* sequences = nullptr;          // of each the tables of its blocks
-  int heads = 0, kv_heads = 0, head_dim = 0;  // H, G, D
-  float scale = 1.0f;
-  float soft_cap = 0.0f;
-  int32_t window = 0;
-};
-
 // k, v [R, G, D].
-cudaError_t kv_store(const AttentionRows& args, const float* k, const float* v, cudaStream_t stream);
+cudaError_t kv_store(const AttentionArgs& args, const float* k, const float* v, cudaStream_t stream);
 // One pass over the keys. q, z [R, H, D]; scores, pattern [R] or null. Storing changes no bit of z.
-cudaError_t attention(const AttentionRows& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
+cudaError_t attention(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
                       cudaStream_t stream);
 // The same in steps, for edits between them; z then agrees with attention()'s up to the rounding of a sum.
-cudaError_t attention_scores(const AttentionRows& args, const float* q, const KeyRow* scores, cudaStream_t stream);
-cudaError_t attention_softmax(const AttentionRows& args, const KeyRow* scores, const KeyRow* pattern,
+cudaError_t attention_scores(const AttentionArgs& args, const float* q, const KeyRow* scores, cudaStream_t stream);
+cudaError_t attention_softmax(const AttentionArgs& args, const KeyRow* scores, const KeyRow* pattern,
                               cudaStream_t stream);
-cudaError_t attention_mix(const AttentionRows& args, const KeyRow* pattern, float* z, cudaStream_t stream);
+cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, float* z, cudaStream_t stream);
 
 }  // namespace glassbox::cuda

@@ -8,10 +8,6 @@
 #include "kernels/device_error.h"
 
 namespace glassbox::cuda {
-namespace {
-
-constexpr int kOldestMajor = 7, kOldestMinor = 5;  // the oldest architecture that the kernels are compiled for
-constexpr size_t kArgumentBytes = size_t{1} << 20;
 
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
@@ -22,6 +18,10 @@ void check(cudaError_t error, const char* what) {
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
 
+namespace {
+
+constexpr int kOldestMajor = 7, kOldestMinor = 5;  // the oldest architecture that the kernels are compiled for
+
 // The runtime says the same of an old driver and of none.
 std::string missing_driver() {
   int version = 0;
@@ -30,34 +30,7 @@ std::string missing_driver() {
   return "the NVIDIA driver is for CUDA " + named(version) + ", this program needs " + named(CUDART_VERSION);
 }
 
-size_t padded(size_t bytes) {
-  return (bytes + Arguments::kAlignment - 1) / Arguments::kAlignment * Arguments::kAlignment;
-}
-
 }  // namespace
-
-void Arguments::reserve(size_t bytes) {
-  if (used_ + bytes <= device_.bytes()) return;
-  check(cudaStreamSynchronize(stream_), "waiting for the GPU");
-  used_ = 0;
-  if (bytes <= device_.bytes()) return;
-  const size_t size = std::max(2 * bytes, kArgumentBytes);
-  pinned_ = {}, device_ = {};
-  void *pinned = nullptr, *device = nullptr;
-  check(cudaMallocHost(&pinned, size), "allocating pinned memory");
-  pinned_ = {static_cast<std::byte*>(pinned), size, [](std::byte* p) { cudaFreeHost(p); }};
-  check(cudaMalloc(&device, size), "allocating memory of the GPU");
-  device_ = {static_cast<std::byte*>(device), size, [](std::byte* p) { cudaFree(p); }};
-}
-
-const void* Arguments::send(const void* host, size_t bytes) {
-  if (bytes == 0) return nullptr;
-  std::byte *from = pinned_.data() + used_, *to = device_.data() + used_;
-  std::memcpy(from, host, bytes);
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "sending arguments to the GPU");
-  used_ += padded(bytes);
-  return to;
-}
 
 CudaOps::CudaOps(int device) : device_(device) {
   check(cudaSetDevice(device), "choosing the GPU");
@@ -65,11 +38,11 @@ CudaOps::CudaOps(int device) : device_(device) {
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
   description_ = "cuda " + std::string(properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
-  arguments_ = Arguments(stream_);
 }
 
 CudaOps::~CudaOps() {
   cudaStreamSynchronize(stream_);
+  recordings_.clear();
   cudaStreamDestroy(stream_);
 }
 
@@ -82,16 +55,18 @@ cudaStream_t CudaOps::stream() const {
   return stream_;
 }
 
-void CudaOps::reserve(size_t argument_bytes) {
-  (void)stream();
-  arguments_.reserve(argument_bytes);
-}
-
 Buffer CudaOps::allocate(size_t bytes) {
   (void)stream();
   void* data = nullptr;
   check(cudaMalloc(&data, std::max<size_t>(bytes, 1)), "allocating memory of the GPU");
   return {static_cast<std::byte*>(data), bytes, [](std::byte* p) { cudaFree(p); }};
+}
+
+Buffer CudaOps::allocate_staging(size_t bytes) {
+  (void)stream();
+  void* data = nullptr;
+  check(cudaMallocHost(&data, std::max<size_t>(bytes, 1)), "allocating pinned memory");
+  return {static_cast<std::byte*>(data), bytes, [](std::byte* p) { cudaFreeHost(p); }};
 }
 
 void CudaOps::upload(const void* host, size_t bytes, void* to) {
@@ -110,9 +85,12 @@ void CudaOps::wait() {
   check(cudaStreamSynchronize(stream()), "waiting for the GPU");
 }
 
+void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operations) {
+  recordings_.run(key, stream(), operations);
+}
+
 void CudaOps::embed(const Tensor& table, std::span<const int32_t> ids, float* out) {
-  reserve(padded(ids.size_bytes()));
-  check(cuda::embed(table, arguments_.send(ids), static_cast<int64_t>(ids.size()), out, stream()), "embed");
+  check(cuda::embed(table, ids.data(), static_cast<int64_t>(ids.size()), out, stream()), "embed");
 }
 
 void CudaOps::rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) {
@@ -130,74 +108,31 @@ void CudaOps::linears(const float* x, std::span<const Projection> layers, Precis
 
 void CudaOps::rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,
                    float attention_factor, float* out) {
-  const std::span<const float> frequencies(frequency, static_cast<size_t>(head_dim / 2));
-  reserve(padded(rows.size_bytes()) + padded(frequencies.size_bytes()));
-  check(cuda::rope(x, arguments_.send(rows), static_cast<int>(rows.size()), heads, head_dim,
-                   arguments_.send(frequencies), attention_factor, out, stream()),
+  check(cuda::rope(x, rows.data(), static_cast<int>(rows.size()), heads, head_dim, frequency, attention_factor, out,
+                   stream()),
         "rope");
 }
 
-CudaOps::Sent CudaOps::send(const AttentionArgs& args, std::span<const KeyRow> scores,
-                            std::span<const KeyRow> pattern) {
-  // The host's tables may have fewer entries than a sequence has blocks reserved: the rows say how many are read.
-  std::vector<size_t>& blocks = block_counts_;
-  blocks.assign(args.sequences.size(), 0);
-  for (const RowPosition& row : args.rows) {
-    size_t& count = blocks[static_cast<size_t>(row.sequence)];
-    count = std::max(count, static_cast<size_t>(row.position / kKvBlock) + 1);
-  }
-  tables_.clear();
-  for (size_t s = 0; s < blocks.size(); ++s) {
-    tables_.insert(tables_.end(), args.sequences[s].keys, args.sequences[s].keys + blocks[s]);
-    tables_.insert(tables_.end(), args.sequences[s].values, args.sequences[s].values + blocks[s]);
-  }
-  reserve(padded(args.rows.size_bytes()) + padded(tables_.size() * sizeof tables_[0]) +
-          padded(args.sequences.size_bytes()) + padded(scores.size_bytes()) + padded(pattern.size_bytes()));
-  std::byte* const* table = arguments_.send(std::span<std::byte* const>(tables_));
-  spans_.clear();
-  for (size_t s = 0; s < blocks.size(); ++s) {
-    spans_.push_back({table, table + blocks[s], args.sequences[s].dtype});
-    table += 2 * blocks[s];
-  }
-  Sent sent{};
-  sent.args = AttentionRows{.rows = arguments_.send(args.rows),
-                            .row_count = static_cast<int>(args.rows.size()),
-                            .sequences = arguments_.send(std::span<const KvSpan>(spans_)),
-                            .heads = args.heads,
-                            .kv_heads = args.kv_heads,
-                            .head_dim = args.head_dim,
-                            .scale = args.scale,
-                            .soft_cap = args.soft_cap,
-                            .window = args.window};
-  sent.scores = arguments_.send(scores);
-  sent.pattern = arguments_.send(pattern);
-  return sent;
-}
-
 void CudaOps::kv_store(const AttentionArgs& args, const float* k, const float* v) {
-  check(cuda::kv_store(send(args).args, k, v, stream()), "kv_store");
+  check(cuda::kv_store(args, k, v, stream()), "kv_store");
 }
 
 void CudaOps::attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
                         std::span<const KeyRow> pattern) {
-  const Sent sent = send(args, scores, pattern);
-  check(cuda::attention(sent.args, q, z, sent.scores, sent.pattern, stream()), "attention");
+  check(cuda::attention(args, q, z, scores.data(), pattern.data(), stream()), "attention");
 }
 
 void CudaOps::attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) {
-  const Sent sent = send(args, scores);
-  check(cuda::attention_scores(sent.args, q, sent.scores, stream()), "attention_scores");
+  check(cuda::attention_scores(args, q, scores.data(), stream()), "attention_scores");
 }
 
 void CudaOps::attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
                                 std::span<const KeyRow> pattern) {
-  const Sent sent = send(args, scores, pattern);
-  check(cuda::attention_softmax(sent.args, sent.scores, sent.pattern, stream()), "attention_softmax");
+  check(cuda::attention_softmax(args, scores.data(), pattern.data(), stream()), "attention_softmax");
 }
 
 void CudaOps::attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) {
-  const Sent sent = send(args, {}, pattern);
-  check(cuda::attention_mix(sent.args, sent.pattern, z, stream()), "attention_mix");
+  check(cuda::attention_mix(args, pattern.data(), z, stream()), "attention_mix");
 }
 
 void CudaOps::add(const float* a, const float* b, int64_t n, float* out) {
@@ -221,9 +156,7 @@ void CudaOps::heads_alone(const float* z, int64_t rows, int heads, int head_dim,
 }
 
 void CudaOps::gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out) {
-  reserve(padded(rows.size_bytes()));
-  check(cuda::gather_rows(x, arguments_.send(rows), static_cast<int64_t>(rows.size()), columns, out, stream()),
-        "gather_rows");
+  check(cuda::gather_rows(x, rows.data(), static_cast<int64_t>(rows.size()), columns, out, stream()), "gather_rows");
 }
 
 void CudaOps::scale(const float* x, float factor, int64_t n, float* out) {

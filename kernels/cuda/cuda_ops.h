@@ -4,34 +4,12 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
-#include <vector>
 
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/recordings.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
-
-// The host's arguments of an operation (positions, ids, tables of blocks) on their way to the device: copied into
-// pinned memory and from there, on the stream, to the same place of a device buffer. When the buffer's end is reached,
-// what is under way is waited for.
-class Arguments {
- public:
-  explicit Arguments(cudaStream_t stream) : stream_(stream) {}
-  // Room for `bytes` in one go, so that what is sent until the next call stays valid together.
-  void reserve(size_t bytes);
-  // Where the device finds them. Precondition: reserved.
-  template <class T>
-  const T* send(std::span<const T> values) {
-    return static_cast<const T*>(send(values.data(), values.size_bytes()));
-  }
-  static constexpr size_t kAlignment = 16;
-
- private:
-  const void* send(const void* host, size_t bytes);
-  cudaStream_t stream_;
-  Buffer pinned_, device_;
-  size_t used_ = 0;
-};
 
 class CudaOps : public Ops {
  public:
@@ -41,10 +19,12 @@ class CudaOps : public Ops {
   std::string description() const override { return description_; }
   bool on_host() const override { return false; }
   Buffer allocate(size_t bytes) override;
+  Buffer allocate_staging(size_t bytes) override;
   void upload(const void* host, size_t bytes, void* to) override;
   void download(const void* from, size_t bytes, void* host) override;
   void copy(const void* from, size_t bytes, void* to) override;
   void wait() override;
+  void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;
@@ -73,21 +53,11 @@ class CudaOps : public Ops {
  private:
   // The stream, for the thread that calls: which device a thread works on is its own setting.
   cudaStream_t stream() const;
-  void reserve(size_t argument_bytes);
-  struct Sent {  // AttentionArgs and rows with a key axis, on the device
-    AttentionRows args;
-    const KeyRow* scores;
-    const KeyRow* pattern;
-  };
-  Sent send(const AttentionArgs& args, std::span<const KeyRow> scores = {}, std::span<const KeyRow> pattern = {});
 
   int device_;
   std::string description_;
   cudaStream_t stream_ = nullptr;
-  Arguments arguments_{nullptr};
-  std::vector<std::byte*> tables_;  // of the blocks of all sequences, to be sent
-  std::vector<KvSpan> spans_;
-  std::vector<size_t> block_counts_;  // that the rows of each sequence read
+  Recordings recordings_;
 };
 
 }  // namespace glassbox::cuda

@@ -14,29 +14,32 @@ namespace {
 class CachedHead {
  public:
   // keys: [G, D, kKvBlock] in a block; else values, [G, kKvBlock, D].
-  CachedHead(bool keys, std::byte* const* blocks, DType dtype, int kv_head, int head_dim)
-      : blocks_(blocks),
-        dtype_(dtype),
-        start_(int64_t{kv_head} * kKvBlock * head_dim),
-        position_stride_(keys ? 1 : head_dim),
+  CachedHead(bool keys, const AttentionArgs& args, int32_t sequence, int kv_head)
+      : blocks_(args.sequences[sequence]),
+        layer_(keys ? args.keys_at : args.values_at),
+        dtype_(args.dtype),
+        start_(int64_t{kv_head} * kKvBlock * args.head_dim),
+        position_stride_(keys ? 1 : args.head_dim),
         dim_stride_(keys ? kKvBlock : 1) {}
 
   float get(int32_t j, int d) const {
-    if (dtype_ == DType::f32) return reinterpret_cast<const float*>(blocks_[j / kKvBlock])[index(j, d)];
-    return f16_to_f32(reinterpret_cast<const uint16_t*>(blocks_[j / kKvBlock])[index(j, d)]);
+    if (dtype_ == DType::f32) return reinterpret_cast<const float*>(block(j))[index(j, d)];
+    return f16_to_f32(reinterpret_cast<const uint16_t*>(block(j))[index(j, d)]);
   }
   void set(int32_t j, int d, float value) {
     if (dtype_ == DType::f32) {
-      reinterpret_cast<float*>(blocks_[j / kKvBlock])[index(j, d)] = value;
+      reinterpret_cast<float*>(block(j))[index(j, d)] = value;
     } else {
-      reinterpret_cast<uint16_t*>(blocks_[j / kKvBlock])[index(j, d)] = f32_to_f16(value);
+      reinterpret_cast<uint16_t*>(block(j))[index(j, d)] = f32_to_f16(value);
     }
   }
 
  private:
+  std::byte* block(int32_t j) const { return blocks_[j / kKvBlock] + layer_; }
   int64_t index(int32_t j, int d) const { return start_ + j % kKvBlock * position_stride_ + d * dim_stride_; }
 
   std::byte* const* blocks_;
+  int64_t layer_;
   DType dtype_;
   int64_t start_, position_stride_, dim_stride_;
 };
@@ -110,7 +113,7 @@ class ReferenceOps : public Ops {
   }
 
   void kv_store(const AttentionArgs& args, const float* k, const float* v) override {
-    for (const RowPosition& row : args.rows) {
+    for (const RowPosition& row : args.all_rows()) {
       for (int g = 0; g < args.kv_heads; ++g) {
         for (int d = 0; d < args.head_dim; ++d) {
           keys(args, row, g).set(row.position, d, *k++);
@@ -126,7 +129,7 @@ class ReferenceOps : public Ops {
     // own.
     std::vector<std::vector<float>> own;
     const auto filled = [&](std::span<const KeyRow> wanted) {
-      std::vector<KeyRow> rows(args.rows.size());
+      std::vector<KeyRow> rows(static_cast<size_t>(args.row_count));
       for (size_t r = 0; r < rows.size(); ++r) {
         if (!wanted.empty() && wanted[r].data != nullptr) {
           rows[r] = wanted[r];
@@ -212,12 +215,10 @@ class ReferenceOps : public Ops {
 
  private:
   static CachedHead keys(const AttentionArgs& args, const RowPosition& row, int kv_head) {
-    const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    return {true, cache.keys, cache.dtype, kv_head, args.head_dim};
+    return {true, args, row.sequence, kv_head};
   }
   static CachedHead values(const AttentionArgs& args, const RowPosition& row, int kv_head) {
-    const KvSpan& cache = args.sequences[static_cast<size_t>(row.sequence)];
-    return {false, cache.values, cache.dtype, kv_head, args.head_dim};
+    return {false, args, row.sequence, kv_head};
   }
   // Where q or z of row r and head h starts in [R, H, D].
   static int64_t vector_index(const AttentionArgs& args, size_t r, int h) {
@@ -225,7 +226,7 @@ class ReferenceOps : public Ops {
   }
   template <class Visit>
   static void for_heads(const AttentionArgs& args, const Visit& visit) {
-    for (size_t r = 0; r < args.rows.size(); ++r) {
+    for (size_t r = 0; r < args.all_rows().size(); ++r) {
       for (int h = 0; h < args.heads; ++h) visit(r, args.rows[r], h);
     }
   }

@@ -90,7 +90,6 @@ struct DeviceWeights {
   explicit DeviceWeights(const Tensor& host, int64_t gap = 0)
       : memory(static_cast<size_t>(host.rows() * (host.row_bytes + gap) - gap)), tensor(host) {
     tensor.data = memory.data();
-    tensor.device = Device::cuda;
     tensor.row_bytes = host.row_bytes + gap;
     for (int64_t r = 0; r < host.rows(); ++r) {
       must(cudaMemcpy(memory.data() + r * tensor.row_bytes, host.row(r), static_cast<size_t>(host.row_bytes),

@@ -220,15 +220,15 @@ TEST_CASE("kv_store on the device has the bits of the reference and writes nowhe
       under_schedules([&] {
         Caches caches(shape, dtype, {80, 80});
         AttentionArgs args;
-        args.rows = rows;
+        set_rows(args, rows);
         args.heads = shape.heads;
         args.kv_heads = shape.kv_heads;
         args.head_dim = shape.head_dim;
-        args.sequences = caches.host;
+        caches.describe_host(args);
         make_reference_ops()->kv_store(args, k.data(), v.data());
-        const cuda::AttentionRows on_device{d_rows.data(),         static_cast<int>(rows.size()),
-                                            caches.device->data(), shape.heads,
-                                            shape.kv_heads,        shape.head_dim};
+        AttentionArgs on_device = args;
+        on_device.rows = d_rows.data();
+        caches.describe_device(on_device);
         run_on_device([&] { return cuda::kv_store(on_device, d_k.data(), d_v.data(), nullptr); });
         CHECK(caches.differences() == 0);
       });
@@ -237,7 +237,7 @@ TEST_CASE("kv_store on the device has the bits of the reference and writes nowhe
 }
 
 TEST_CASE("a head that is too large is refused", "[parity]") {
-  cuda::AttentionRows args;
+  AttentionArgs args;
   args.row_count = 1;
   args.heads = args.kv_heads = 1;
   args.head_dim = cuda::kMostHeadDim + 1;

@@ -21,7 +21,7 @@ struct Layer {
 std::vector<float> step_on_host(const Layer& layer, AttentionArgs args, RowPosition row, const std::vector<float>& x) {
   const auto ops = make_reference_ops();
   const std::span<const RowPosition> rows(&row, 1);
-  args.rows = rows;
+  set_rows(args, rows);
   std::vector<float> normed(kWidth), q(kWidth), k(kKeyWidth), v(kKeyWidth), z(kWidth), out(kWidth);
   ops->rmsnorm(x.data(), layer.norm.data(), 1e-5f, 1, kWidth, normed.data());
   ops->linear(normed.data(), {layer.q.tensor, {}}, Precision::exact, 1, q.data());
@@ -47,7 +47,7 @@ class DeviceStep {
         v_(layer.v.tensor),
         o_(layer.o.tensor) {
     must(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    cuda::AttentionRows args = problem.device();
+    AttentionArgs args = problem.device();
     args.rows = row_.data();
     args.row_count = 1;
     must(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal));
@@ -73,7 +73,7 @@ class DeviceStep {
   }
 
  private:
-  void enqueue(const cuda::AttentionRows& args) {
+  void enqueue(const AttentionArgs& args) {
     const auto rotate = [&](const DeviceBuffer<float>& x, int heads) {
       must(cuda::rope(x.data(), row_.data(), 1, heads, kShape.head_dim, frequency_.data(), 1.0f, x.data(), stream_));
     };

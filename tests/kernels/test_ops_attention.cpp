@@ -11,35 +11,45 @@ struct Shape {
   int heads, kv_heads, head_dim;
 };
 
-// The cache of some sequences, in blocks that lie scattered and are poisoned with NaN where nothing was stored.
+// The cache of some sequences, in blocks that lie scattered and are poisoned with NaN where nothing was stored. Between
+// keys and values, and before them, lies what another layer would have.
 struct Cache {
-  Cache(const Shape& shape, DType dtype, std::vector<int32_t> lengths) {
-    const size_t block =
-        static_cast<size_t>(shape.kv_heads * kKvBlock * shape.head_dim * dtype_info(dtype).block_bytes);
+  Cache(const Shape& shape, DType dtype, std::vector<int32_t> lengths)
+      : dtype_(dtype),
+        side_(static_cast<size_t>(shape.kv_heads * kKvBlock * shape.head_dim * dtype_info(dtype).block_bytes)) {
     for (const int32_t length : lengths) {
-      const size_t blocks = static_cast<size_t>((length + kKvBlock - 1) / kKvBlock);
-      for (auto* side : {&keys, &values}) {
-        side->emplace_back();
-        for (size_t b = 0; b < blocks; ++b) {
-          memory.emplace_back(block);
-          std::memset(memory.back().data(), 0xff, block);  // NaN in both types
-          side->back().push_back(memory.back().data());
-        }
+      blocks.emplace_back();
+      for (int32_t first = 0; first < length; first += kKvBlock) {
+        const size_t bytes = 2 * side_ + 2 * kGap;
+        memory.emplace_back(bytes);
+        std::memset(memory.back().data(), 0xff, bytes);  // NaN in both types
+        blocks.back().push_back(memory.back().data());
       }
     }
-    for (size_t s = 0; s < lengths.size(); ++s) spans.push_back({keys[s].data(), values[s].data(), dtype});
+    for (const auto& table : blocks) sequences.push_back(table.data());
+  }
+  void describe(AttentionArgs& args) const {
+    args.sequences = sequences.data();
+    args.keys_at = kGap;
+    args.values_at = static_cast<int64_t>(side_ + 2 * kGap);
+    args.dtype = dtype_;
   }
   std::vector<Buffer> memory;
-  std::vector<std::vector<std::byte*>> keys, values;
-  std::vector<KvSpan> spans;
+  std::vector<std::vector<std::byte*>> blocks;
+  std::vector<std::byte* const*> sequences;
+
+ private:
+  static constexpr size_t kGap = 64;
+  DType dtype_;
+  size_t side_;
 };
 
 // One problem: some rows of some sequences whose earlier keys are stored too.
 struct Problem {
   Problem(const Shape& s, DType dtype, std::vector<int32_t> lengths, std::vector<RowPosition> r, uint32_t seed = 1)
       : shape(s), cache(s, dtype, lengths), rows(std::move(r)) {
-    args.sequences = cache.spans;
-    args.rows = rows;
+    cache.describe(args);
+    set_rows(args, rows);
     args.heads = s.heads;
     args.kv_heads = s.kv_heads;
     args.head_dim = s.head_dim;
@@ -53,7 +63,7 @@ struct Problem {
     k = random_floats(n, seed + 1);
     v = random_floats(n, seed + 2);
     AttentionArgs store = args;
-    store.rows = all;
+    set_rows(store, all);
     make_reference_ops()->kv_store(store, k.data(), v.data());
   }
   Shape shape;
@@ -202,7 +212,7 @@ TEST_CASE("a row of attention has the same bits alone, in a prompt, beside other
           for (int32_t first = 0; first < 131; first += step) {
             const int32_t count = std::min(step, 131 - first);
             AttentionArgs args = whole.args;
-            args.rows = args.rows.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+            set_rows(args, std::span(whole.rows).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
             const size_t at = static_cast<size_t>(first) * vector;
             ops->attention(args, whole.q.data() + at, z.data() + at, {}, {});
           }
@@ -210,7 +220,7 @@ TEST_CASE("a row of attention has the same bits alone, in a prompt, beside other
           CHECK(same_bits(z, expected));
         }
         // Two sequences with the same keys, their rows interleaved.
-        std::vector<KvSpan> twice = {whole.cache.spans[0], whole.cache.spans[0]};
+        const std::vector<std::byte* const*> twice(2, whole.cache.sequences[0]);
         std::vector<RowPosition> rows = {{1, 130}, {0, 130}, {0, 3}, {1, 4}, {1, 5}, {0, 6}, {1, 64}};
         std::vector<float> q, z;
         for (const RowPosition& row : rows) {
@@ -219,8 +229,8 @@ TEST_CASE("a row of attention has the same bits alone, in a prompt, beside other
         }
         z.resize(q.size());
         AttentionArgs args = whole.args;
-        args.sequences = twice;
-        args.rows = rows;
+        args.sequences = twice.data();
+        set_rows(args, rows);
         ops->attention(args, q.data(), z.data(), {}, {});
         for (size_t r = 0; r < rows.size(); ++r) {
           const size_t at = static_cast<size_t>(rows[r].position) * vector;
@@ -322,15 +332,15 @@ TEST_CASE("kv_store has the bits of the reference and writes nowhere else") {
       v[0] = 70000.0f;
       Cache truth(shape, dtype, {80, 80});
       AttentionArgs args;
-      args.rows = rows;
+      set_rows(args, rows);
       args.heads = shape.heads;
       args.kv_heads = shape.kv_heads;
       args.head_dim = shape.head_dim;
-      args.sequences = truth.spans;
+      truth.describe(args);
       make_reference_ops()->kv_store(args, k.data(), v.data());
       for (const std::string& isa : available_isas()) {
         Cache cache(shape, dtype, {80, 80});
-        args.sequences = cache.spans;
+        cache.describe(args);
         make_cpu_ops({.threads = 2, .isa = isa})->kv_store(args, k.data(), v.data());
         for (size_t b = 0; b < cache.memory.size(); ++b) {
           CHECK(std::memcmp(cache.memory[b].data(), truth.memory[b].data(), cache.memory[b].bytes()) == 0);

@@ -117,4 +117,12 @@ struct RandomWeights {
   }
 };
 
+// Rows in the host's memory, of which the arguments tell how many there are and how far they reach.
+inline void set_rows(AttentionArgs& args, std::span<const RowPosition> rows) {
+  args.rows = rows.data();
+  args.row_count = static_cast<int>(rows.size());
+  args.longest = 0;
+  for (const RowPosition& row : rows) args.longest = std::max(args.longest, row.position + 1);
+}
+
 }  // namespace glassbox::testing

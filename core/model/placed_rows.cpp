@@ -1,0 +1,68 @@
+#include "core/model/placed_rows.h"
+
+#include <algorithm>
+
+namespace glassbox {
+namespace {
+
+int rounded_up(int value, int step) {
+  return (value + step - 1) / step * step;
+}
+
+}  // namespace
+
+PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Workspace& ws, bool repeated) {
+  PlacedRows placed;
+  ws.rows.clear();
+  ws.logit_rows.clear();
+  for (const ForwardRow& row : call.rows) {
+    const RowPosition at{row.sequence, row.position};
+    ws.rows.push_back(at);
+    if (row.logits) ws.logit_rows.push_back(at);
+    placed.longest = std::max(placed.longest, row.position + 1);
+  }
+  if (repeated) placed.longest = rounded_up(placed.longest, 256);
+  ws.captures.lay_out(call.plan, config, ws.rows, ws.logit_rows, repeated ? placed.longest : 0);
+
+  const size_t count = call.rows.size(), sequences = call.sequences.size();
+  const bool in_steps = call.plan != nullptr && call.plan->edits();
+  const auto table_size = [](const KvSequence& sequence) {
+    return static_cast<size_t>(rounded_up(static_cast<int>(sequence.blocks().size()), 16));
+  };
+  size_t bytes = 3 * StepInputs::room<int32_t>(count) + StepInputs::room<RowPosition>(count) +
+                 StepInputs::room<std::byte* const*>(sequences) + ws.captures.inputs_room() +
+                 (in_steps ? 2 * StepInputs::room<KeyRow>(count) : 0);
+  for (const KvSequence* sequence : call.sequences) bytes += StepInputs::room<std::byte*>(table_size(*sequence));
+  StepInputs& inputs = ws.inputs;
+  inputs.begin(bytes);
+  const auto ids = inputs.add<int32_t>(count), positions = inputs.add<int32_t>(count);
+  const auto rows = inputs.add<RowPosition>(count);
+  const auto logit_rows = inputs.add<int32_t>(ws.logit_rows.size());
+  size_t next = 0;
+  for (size_t r = 0; r < count; ++r) {
+    ids[r] = call.rows[r].token;
+    positions[r] = call.rows[r].position;
+    rows[r] = ws.rows[r];
+    if (call.rows[r].logits) logit_rows[next++] = static_cast<int32_t>(r);
+  }
+  const auto tables = inputs.add<std::byte* const*>(sequences);
+  for (size_t i = 0; i < sequences; ++i) {
+    const std::span<const KvPool::Block> blocks = call.sequences[i]->blocks();
+    const auto table = inputs.add<std::byte*>(table_size(*call.sequences[i]));
+    for (size_t b = 0; b < table.size(); ++b) table[b] = b < blocks.size() ? blocks[b].get() : nullptr;
+    tables[i] = inputs.placed(static_cast<std::byte* const*>(table.data()));
+  }
+  placed.ids = inputs.placed(ids);
+  placed.positions = inputs.placed(positions);
+  placed.logit_rows = inputs.placed(logit_rows);
+  placed.rows = inputs.placed(rows);
+  placed.sequences = inputs.placed(static_cast<std::byte* const* const*>(tables.data()));
+  if (in_steps) {
+    placed.scores = inputs.add<KeyRow>(count);
+    placed.pattern = inputs.add<KeyRow>(count);
+  }
+  ws.captures.describe_keys(inputs);
+  return placed;
+}
+
+}  // namespace glassbox
