@@ -1,5 +1,5 @@
 # CUDA's compiler and headers: the machine's own toolkit, or packages in this user's cache. No GPU and no driver is needed
-# to compile, nor for the emulated tests.
+# to compile, nor for the emulated tests. And cuBLAS, which the program looks for when it runs.
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
 
 cuda_newest_architecture=120 # kernels/cuda/toolkit.cmake has them all
@@ -41,4 +41,36 @@ ensure_cuda() {
   folder=$glassbox_cache/cuda/$(sha256sum < "$glassbox_root/app/setup/requirements-cuda.txt" | cut -c 1-16)
   [ -e "$folder/complete" ] || with_lock cuda fetch_cuda "$folder"
   export CUDA_HOME=$folder
+}
+
+fetch_cublas() { # FOLDER
+  local folder=$1 work
+  [ -e "$folder/complete" ] && return 0
+  ensure_python
+  say "getting cuBLAS, for prompts on the GPU (some hundred MiB; 570 MiB on disk)"
+  work=$(new_folder "$glassbox_cache/cublas") || return 1
+  "$glassbox_python" -m pip install --disable-pip-version-check --no-input --quiet --no-deps --only-binary :all: \
+    --require-hashes -r "$glassbox_root/app/setup/requirements-cublas.txt" --target "$work/packages" >&2 &&
+    mv "$work/packages/nvidia/cu13/lib" "$work/lib" && touch "$work/lib/complete" && rm -rf "$folder" &&
+    mv "$work/lib" "$folder" && rm -rf "$work"
+}
+
+# ensure_cublas FOLDER: leaves links to the library in the program's folder, unless the system finds one by itself. Without
+# it the program's own kernels multiply, slower, so what goes wrong here is said and no more.
+ensure_cublas() {
+  local to=$1 folder name
+  ! ldconfig -p 2> /dev/null | grep -q 'libcublas\.so\.1[23] ' || return 0
+  [ "$(uname -m)" = x86_64 ] || return 0
+  for folder in "${CUDA_HOME:-/nowhere}"/{lib64,lib,targets/x86_64-linux/lib} ""; do
+    [ ! -e "$folder/libcublas.so.13" ] || [ ! -e "$folder/libcublasLt.so.13" ] || break
+  done
+  if [ -z "$folder" ]; then
+    folder=$glassbox_cache/cublas/$(sha256sum < "$glassbox_root/app/setup/requirements-cublas.txt" | cut -c 1-16)
+    [ -e "$folder/complete" ] || with_lock cublas fetch_cublas "$folder" || {
+      say "cuBLAS could not be downloaded (see above); it goes on without it, with the program's own kernels."
+      return 0
+    }
+  fi
+  mkdir -p "$to"
+  for name in libcublas.so.13 libcublasLt.so.13; do ln -sfn "$folder/$name" "$to/$name"; done
 }

@@ -50,6 +50,32 @@ inline cudaError_t linear(const float* x, const Linear& layer, int64_t rows, flo
   return linears(x, {&projection, 1}, rows, stream);
 }
 
+// Up to so many rows the weights are read once by a warp an output; beyond, tiles of outputs are cheaper.
+inline constexpr int64_t kFewRows = 8;
+
+// unpack.cu
+
+// Rows of a weight matrix, and where their values go: [outputs, unpacked_pitch(columns)], at a multiple of 16 bytes.
+struct Unpacking {
+  const std::byte* data;  // [outputs, K]
+  int64_t row_bytes, outputs;
+  DType type;
+  float* out;
+};
+inline constexpr int64_t unpacked_pitch(int64_t columns) {
+  return (columns + 7) / 8 * 8;
+}
+// At most kMostProjections at a time, each of fewer than 2³² values.
+cudaError_t unpack(std::span<const Unpacking> list, int64_t columns, cudaStream_t stream);
+
+// out[r] = bias for all rows, which are `pitch` floats apart.
+struct BiasFill {
+  const float* bias;  // [outputs]
+  int64_t outputs, pitch;
+  float* out;
+};
+cudaError_t fill_rows(std::span<const BiasFill> list, int64_t rows, cudaStream_t stream);
+
 // rope.cu
 
 // x, out [R, heads, D], may be the same; frequency [D/2] in radians a position.

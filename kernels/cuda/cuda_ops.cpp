@@ -38,11 +38,14 @@ CudaOps::CudaOps(int device) : device_(device) {
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
   description_ = "cuda " + std::string(properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
+  products_ = std::make_unique<Products>(stream_);
+  description_ += ", " + products_->description();
 }
 
 CudaOps::~CudaOps() {
   cudaStreamSynchronize(stream_);
   recordings_.clear();
+  products_.reset();
   cudaStreamDestroy(stream_);
 }
 
@@ -102,8 +105,9 @@ void CudaOps::layernorm(const float* x, const float* weight, const float* bias, 
   check(cuda::layernorm(x, weight, bias, eps, rows, n, out, stream()), "layernorm");
 }
 
-void CudaOps::linears(const float* x, std::span<const Projection> layers, Precision, int64_t rows) {
-  check(cuda::linears(x, layers, rows, stream()), "linears");
+void CudaOps::linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) {
+  (void)stream();
+  check(products_->linears(x, layers, precision, rows), "linears");
 }
 
 void CudaOps::rope(const float* x, std::span<const RowPosition> rows, int heads, int head_dim, const float* frequency,

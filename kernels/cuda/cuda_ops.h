@@ -3,9 +3,11 @@
 
 #include <cuda_runtime_api.h>
 
+#include <memory>
 #include <string>
 
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/products.h"
 #include "kernels/cuda/recordings.h"
 #include "kernels/ops.h"
 
@@ -57,6 +59,7 @@ class CudaOps : public Ops {
   int device_;
   std::string description_;
   cudaStream_t stream_ = nullptr;
+  std::unique_ptr<Products> products_;
   Recordings recordings_;
 };
 

@@ -124,15 +124,12 @@ __global__ void multiply_tiles(const float* x, Layers layers, int64_t rows) {
   }
 }
 
-// Beyond so many rows the tiles' unpacking, once for 64 rows, is less than the vectors' once for eight.
-constexpr int64_t kMostVectorRows = 8;
-
 }  // namespace
 
 cudaError_t linears(const float* x, std::span<const Projection> projections, int64_t rows, cudaStream_t stream) {
   if (rows == 0 || projections.empty()) return cudaSuccess;
   if (projections.size() > kMostProjections) return cudaErrorInvalidValue;
-  const bool few = rows <= kMostVectorRows;
+  const bool few = rows <= kFewRows;
   constexpr int kOutputs = kVectorThreads / kWarp;
   Layers layers{};
   layers.columns = projections[0].layer.weight.columns();

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <string>
 
+#include "kernels/cuda/products.h"
+
 #ifdef GLASSBOX_CUDA_EMULATED
 #include "tests/gpu/emulator/emulator.h"
 #endif
@@ -25,7 +27,7 @@ std::string place() {
   if (error != cudaSuccess) return std::string("on no GPU: ") + cudaGetErrorString(error);
   cudaDriverGetVersion(&driver);
   return std::string("on ") + properties.name + ", driver for CUDA " + std::to_string(driver / 1000) + "." +
-         std::to_string(driver % 1000 / 10);
+         std::to_string(driver % 1000 / 10) + ", " + cuda::Products(nullptr).description();
 #endif
 }
 

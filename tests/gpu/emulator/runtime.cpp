@@ -182,6 +182,9 @@ void reset_counters() {
 void count_graph_launch() {
   ++state().counters.graph_launches;
 }
+void count_launch() {
+  ++state().counters.launches;
+}
 
 Traffic traffic(const void* allocation) {
   const Region* region = device_memory().find(allocation);

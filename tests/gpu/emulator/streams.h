@@ -36,6 +36,7 @@ bool any_capture();
 CUstream_st& stream_of(cudaStream_t stream);  // the default stream for null
 void drop_queues();
 void count_graph_launch();
+void count_launch();  // of a library's kernel
 
 // Every function of the runtime holds it.
 std::recursive_mutex& runtime_lock();

@@ -1,0 +1,158 @@
+// Products for many rows: cuBLAS on unpacked weights, and our own kernel in its place.
+#include "kernels/cuda/products.h"
+
+#include "tests/gpu/linear_problem.h"
+
+namespace glassbox::testing {
+namespace {
+
+using cuda::BlasChoice;
+using cuda::Products;
+
+// Of two inputs with 10 bits of mantissa, cut off or rounded, the product is at most 2⁻⁹ wrong. Where they are cut off,
+// all products are too small, on the average by 7·10⁻⁴, and so are their sums.
+constexpr LinearBounds kTf32Bounds{1.0 / 512 + 1e-6, 1e-6};
+
+const LinearBounds& bounds(Precision precision, bool has_blas) {
+  return precision == Precision::fast && has_blas ? kTf32Bounds : kFp32Bounds;
+}
+
+struct Stream {
+  Stream() { must(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking)); }
+  ~Stream() { cudaStreamDestroy(handle); }
+  cudaStream_t handle = nullptr;
+};
+
+// One layer on the device.
+struct DeviceLayer {
+  DeviceLayer(const LinearProblem& p, int64_t gap = 0)
+      : problem(p), weights(p.weights.tensor, gap), bias(p.bias), layer{weights.tensor, {}} {
+    if (!p.layer.bias.empty()) layer.bias = make_tensor(bias.data(), DType::f32, {p.weights.tensor.rows()});
+  }
+  const LinearProblem& problem;
+  DeviceWeights weights;
+  DeviceBuffer<float> bias;
+  Linear layer;
+};
+
+// All layers of one x, checked.
+void check_layers(Products& products, const Stream& stream, const std::vector<const DeviceLayer*>& layers, int64_t rows,
+                  Precision precision) {
+  const std::vector<float>& all = layers[0]->problem.x;
+  const int64_t columns = layers[0]->weights.tensor.columns();
+  const DeviceBuffer<float> x(std::vector<float>(all.begin(), all.begin() + static_cast<ptrdiff_t>(rows * columns)));
+  std::vector<std::unique_ptr<DeviceOutput>> outputs;
+  std::vector<Projection> projections;
+  for (const DeviceLayer* layer : layers) {
+    outputs.push_back(std::make_unique<DeviceOutput>(static_cast<size_t>(rows * layer->weights.tensor.rows())));
+    projections.push_back({layer->layer, outputs.back()->data()});
+  }
+  must(products.linears(x.data(), projections, precision, rows));
+  must(cudaStreamSynchronize(stream.handle));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->problem.check(outputs[i]->values(), rows, bounds(precision, products.has_blas()));
+  }
+}
+
+constexpr Precision kPrecisions[] = {Precision::exact, Precision::fast};
+
+TEST_CASE("products for many rows agree with the reference, for all types and odd sizes", "[parity]") {
+  const Stream stream;
+  Products products(stream.handle);
+  for (int t = 0; t < kDTypeCount; ++t) {
+    const auto type = static_cast<DType>(t);
+    int number = t;
+    for (const int64_t columns : columns_for(type)) {
+      for (const int64_t outputs : {1, 5, 67}) {
+        // Each with another number of rows: all of them with all would take minutes.
+        const int64_t rows = std::vector<int64_t>{9, 17, 64, 65}[static_cast<size_t>(number++) % 4];
+        const LinearProblem p(type, outputs, columns, rows, outputs == 5);
+        const DeviceLayer layer(p, outputs == 67 ? 4 : 0);
+        under_schedules([&] {
+          INFO(dtype_info(type).name << " K " << columns << " N " << outputs << " rows " << rows);
+          for (const Precision precision : kPrecisions) check_layers(products, stream, {&layer}, rows, precision);
+        });
+      }
+    }
+  }
+  const LinearProblem p(DType::q4_1, 33, 32, 513, true);
+  const DeviceLayer layer(p);
+  for (const Precision precision : kPrecisions) check_layers(products, stream, {&layer}, 513, precision);
+}
+
+TEST_CASE("products without cuBLAS agree with the reference", "[parity][short]") {
+  const Stream stream;
+  Products products(stream.handle, BlasChoice::never);
+  CHECK_FALSE(products.has_blas());
+  CHECK(products.description() == "own products");
+  const LinearProblem a(DType::q4_1, 67, 96, 65, true), b(DType::f16, 5, 96, 65, false);
+  const DeviceLayer of_a(a), of_b(b);
+  under_schedules([&] {
+    for (const Precision precision : kPrecisions) check_layers(products, stream, {&of_a, &of_b}, 65, precision);
+  });
+}
+
+TEST_CASE("layers of the same x, of one shape and of several, are products with their own biases", "[parity][short]") {
+  const Stream stream;
+  Products products(stream.handle);
+  const int64_t rows = 17, columns = 256;
+  const LinearProblem q(DType::q4_1, 67, columns, rows, true), k(DType::q6_k, 12, columns, rows, true),
+      v(DType::f16, 12, columns, rows, true), plain(DType::q8_0, 12, columns, rows, false),
+      floats(DType::f32, 12, columns, rows, true), more_floats(DType::f32, 12, columns, rows, true);
+  const DeviceLayer of_q(q), of_k(k), of_v(v), of_plain(plain), of_floats(floats), of_more(more_floats, 8);
+  under_schedules([&] {
+    for (const Precision precision : kPrecisions) {
+      check_layers(products, stream, {&of_q, &of_k, &of_v}, rows, precision);
+      check_layers(products, stream, {&of_v, &of_k}, rows, precision);
+      check_layers(products, stream, {&of_k, &of_plain, &of_v}, rows, precision);
+      check_layers(products, stream, {&of_floats, &of_k, &of_more}, rows, precision);
+      check_layers(products, stream, {&of_floats, &of_floats}, rows, precision);
+    }
+  });
+}
+
+TEST_CASE("weights that are larger than the buffer are multiplied by parts", "[parity]") {
+  const Stream stream;
+  const int64_t rows = 9, columns = 96;
+  const LinearProblem a(DType::q4_1, 67, columns, rows, true), b(DType::q8_0, 20, columns, rows, true),
+      c(DType::f32, 31, columns, rows, false);
+  const DeviceLayer of_a(a), of_b(b), of_c(c);
+  for (const size_t floats : {1, 96, 96 * 21, 96 * 30, 96 * 67}) {
+    Products products(stream.handle, BlasChoice::if_found, floats * sizeof(float));
+    under_schedules([&] {
+      INFO(floats << " values of weights at a time");
+      check_layers(products, stream, {&of_a, &of_b, &of_c}, rows, Precision::exact);
+    });
+  }
+}
+
+TEST_CASE("a graph may capture products", "[parity][short]") {
+  const int64_t rows = 9, columns = 96;
+  const LinearProblem p(DType::q4_1, 67, columns, rows, true);
+  const DeviceLayer layer(p);
+  under_schedules([&] {
+    const Stream stream;
+    Products products(stream.handle);
+    check_layers(products, stream, {&layer}, rows, Precision::fast);  // the buffer has its size
+    DeviceBuffer<float> x(std::vector<float>(p.x.size(), 0.0f));
+    DeviceOutput out(static_cast<size_t>(rows * p.weights.tensor.rows()));
+    const Projection projection{layer.layer, out.data()};
+    must(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeGlobal));
+    must(products.linears(x.data(), {&projection, 1}, Precision::fast, rows));
+    cudaGraph_t graph = nullptr;
+    must(cudaStreamEndCapture(stream.handle, &graph));
+    cudaGraphExec_t executable = nullptr;
+    must(cudaGraphInstantiate(&executable, graph, 0));
+    must(cudaGraphDestroy(graph));
+    x.write(p.x);
+    for (int i = 0; i < 2; ++i) {
+      must(cudaGraphLaunch(executable, stream.handle));
+      must(cudaStreamSynchronize(stream.handle));
+      p.check(out.values(), rows, bounds(Precision::fast, products.has_blas()));
+    }
+    must(cudaGraphExecDestroy(executable));
+  });
+}
+
+}  // namespace
+}  // namespace glassbox::testing
