@@ -21,26 +21,37 @@ StepRequest all_taps_of(const Model& model, std::vector<int32_t> ids, Precision 
   return {std::move(ids), {}, precision, needs};
 }
 
-// The largest normalised error of all pages of two steps.
+// The largest normalised error of a tap in a layer, over all positions, of two steps.
 double page_difference(const Step& a, const Step& b, const ProbeSpec& needs, const ModelConfig& config) {
   double worst = 0;
   for (const TapNeed& need : needs.needs) {
     const int end = tap_info(need.tap).scope == TapScope::model ? 1 : need.layer_end;
     for (int layer = end == 1 ? 0 : need.layer_begin; layer < end && layer < config.layer_count(); ++layer) {
+      std::vector<float> of_a, of_b;
+      const auto append = [&](std::span<const float> left, std::span<const float> right) {
+        REQUIRE(left.size() == right.size());
+        for (size_t i = 0; i < left.size(); ++i) {
+          if (std::isinf(right[i]) && left[i] == right[i]) continue;  // the score of an edge that was cut
+          of_a.push_back(left[i]);
+          of_b.push_back(right[i]);
+        }
+      };
       for (int position = 0; position < a.length(); ++position) {
         const Page *left = a.page(need.tap, layer, position), *right = b.page(need.tap, layer, position);
         REQUIRE(left != nullptr);
         REQUIRE(right != nullptr);
         CHECK(left->writes(position) == 1);
         if (!has_key_axis(need.tap)) {
-          worst = std::max(worst, nmse(left->row(position), right->row(position)));
+          append(left->row(position), right->row(position));
           continue;
         }
         // Pages of other calls have other widths.
         for (int head = 0; head < left->heads(); ++head) {
-          worst = std::max(worst, nmse(left->head(position, head), right->head(position, head)));
+          append(left->head(position, head), right->head(position, head));
         }
       }
+      const double error = nmse(of_a, of_b);
+      worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
     }
   }
   return worst;
@@ -68,6 +79,7 @@ TEST_CASE("a model on the device agrees with transformers, with every tap", "[mo
 
 TEST_CASE("prefill, steps, taps and edits on the device are those of the reference", "[model]") {
   const Precision precision = GENERATE(Precision::exact, Precision::fast);
+  const double bound = precision == Precision::exact ? 1e-9 : 1e-4;  // cuBLAS uses 10 bits of mantissa
   const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
   const std::vector<int32_t> ids = {5, 17, 3, 200, 41, 41, 7, 99, 150, 12, 3};
   SessionStore reference(model, make_reference_ops());
@@ -77,7 +89,7 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
     SessionStore prefilled(model, make_cuda_ops(0));
     prefilled.set_poison(true);
     const auto prefill = run_step(prefilled, request);
-    CHECK(page_difference(*prefill, *expected, request.needs, model->config()) < 1e-6);
+    CHECK(page_difference(*prefill, *expected, request.needs, model->config()) < bound);
 
     // Taps change no bit. (The tap of the logits does: the head then runs on all rows, and as another kernel.)
     SessionStore plain(model, make_cuda_ops(0)), tapped(model, make_cuda_ops(0));
@@ -90,7 +102,7 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
     for (size_t n = 8; n <= ids.size(); ++n) {
       step = run_step(stepped, all_taps_of(*model, {ids.begin(), ids.begin() + static_cast<ptrdiff_t>(n)}, precision));
     }
-    CHECK(page_difference(*step, *expected, request.needs, model->config()) < 1e-6);
+    CHECK(page_difference(*step, *expected, request.needs, model->config()) < bound);
 
     for (const char* spec : {"zero:attn_z:L1:H2", "scale:mlp_out:L0:0.5", "cut_score:attn_scores:L0:H1:5>2",
                              "cut_weight:attn_pattern:L1:H0:10>0", "scale:attn_pattern:L0:0.25"}) {
@@ -100,7 +112,7 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
       StepRequest edited = request;
       edited.edits = {*edit};
       const auto truth = run_step(reference, edited);
-      CHECK(page_difference(*run_step(prefilled, edited), *truth, request.needs, model->config()) < 1e-6);
+      CHECK(page_difference(*run_step(prefilled, edited), *truth, request.needs, model->config()) < bound);
       CHECK(truth->logits_hash != expected->logits_hash);
     }
   });
