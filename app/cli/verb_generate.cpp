@@ -31,10 +31,11 @@ void add_options(OptionList& list, Options& options) {
 
 struct Generation {
   std::vector<int32_t> prompt, ids;
-  std::string text;    // of `ids`, without the token that ended it
-  std::string finish;  // "end": a token that ends the text; "length": -n tokens; "context": the model's is full
-  double prefill_seconds = 0, decode_seconds = 0;
-  int decode_tokens = 0;  // forward calls after the prompt's
+  std::string text;            // of `ids`, without the token that ended it
+  std::string finish;          // "end": a token that ends the text; "length": -n tokens; "context": the model's is full
+  double prefill_seconds = 0;  // of the prompt's forward
+  double decode_seconds = 0;   // from its end to the last token: forward, draw and text
+  int decode_tokens = 0;
   uint64_t logits_hash = 0;
 };
 
@@ -47,6 +48,8 @@ Result<Generation> generate(SessionStore& sessions, std::vector<int32_t> prompt,
   Generation result;
   result.prompt = std::move(prompt);
   Detokenizer detokenizer(tokenizer);
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point prefilled;
   StepRequest request{result.prompt, edits, precision_of(options), {}};
   const auto emit = [&](const std::string& part) {
     result.text += part;
@@ -62,9 +65,13 @@ Result<Generation> generate(SessionStore& sessions, std::vector<int32_t> prompt,
       step = sessions.run(request, [](double) { return !interrupted(); });
     }
     if (!step) return step.error();
-    const StepTiming& timing = (*step)->timing;
-    (first ? result.prefill_seconds : result.decode_seconds) += timing.seconds;
-    if (!first) ++result.decode_tokens;
+    if (first) {
+      result.prefill_seconds = (*step)->timing.seconds;
+      prefilled = Clock::now();
+    } else {
+      ++result.decode_tokens;
+      result.decode_seconds = std::chrono::duration<double>(Clock::now() - prefilled).count();
+    }
     result.logits_hash = first ? (*step)->logits_hash : hash_logits((*step)->logits, result.logits_hash);
 
     const int made = static_cast<int>(result.ids.size());
@@ -73,7 +80,7 @@ Result<Generation> generate(SessionStore& sessions, std::vector<int32_t> prompt,
       break;
     }
     const double u = draw_uniform(options.seed, 0, request.tokens.size());
-    const int32_t token = run_chain((*step)->logits, sampler, request.tokens, u).drawn;
+    const int32_t token = draw_token((*step)->logits, sampler, request.tokens, u);
     result.ids.push_back(token);
     if (tokenizer.is_end(token) && !options.ignore_eos) {
       result.finish = "end";

@@ -7,59 +7,14 @@
 #include <cstring>
 #include <limits>
 #include <numbers>
-#include <unordered_map>
 #include <utility>
 
 #include "core/io/json_fields.h"
+#include "core/run/sampler_math.h"
 
 namespace glassbox {
 
 namespace {
-
-constexpr size_t kLanes = 2;  // of a vector register that every machine of this kind has
-using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
-using Words = int64_t __attribute__((vector_size(kLanes * sizeof(int64_t))));
-
-// Replaces each x ≤ 0 by eˣ, within 2 units of the last place; 0 below −708, where doubles have no full precision left.
-// Our own, so that cuts and draws do not depend on the machine's mathematical library. x = n·ln 2 + r with |r| ≤ ½ ln 2
-// (Cody & Waite 1980), and Taylor's series of eʳ up to r¹³, whose rest is below 1e-17. Two at a time, which changes no
-// bit. Precondition: `count` is a multiple of kLanes.
-void exp_below_zero(double* values, size_t count) {
-  constexpr double kLowest = -708.0;
-  constexpr double kLog2e = 0x1.71547652b82fep0;
-  constexpr double kLn2High = 0x1.62e42fee00000p-1;  // few bits, so that n·kLn2High is exact
-  constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
-  constexpr double kRounder = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
-  constexpr double kTaylor[] = {1.0 / 479001600.0,
-                                1.0 / 39916800.0,
-                                1.0 / 3628800.0,
-                                1.0 / 362880.0,
-                                1.0 / 40320.0,
-                                1.0 / 5040.0,
-                                1.0 / 720.0,
-                                1.0 / 120.0,
-                                1.0 / 24.0,
-                                1.0 / 6.0,
-                                0.5,
-                                1.0,
-                                1.0};
-  for (size_t i = 0; i < count; i += kLanes) {
-    Doubles x;
-    std::memcpy(&x, values + i, sizeof x);
-    const Words alive = x >= kLowest;
-    x = alive ? x : Doubles{} + kLowest;
-    const Doubles shifted = x * kLog2e + kRounder;
-    const Doubles n = shifted - kRounder;
-    const Doubles r = (x - n * kLn2High) - n * kLn2Low;
-    Doubles series = Doubles{} + 1.0 / 6227020800.0;
-    for (const double coefficient : kTaylor) series = series * r + coefficient;
-    Words shifted_bits, bits;
-    std::memcpy(&shifted_bits, &shifted, sizeof shifted);
-    std::memcpy(&bits, &series, sizeof series);
-    bits = (bits + (shifted_bits << 52)) & alive;  // the low bits of `shifted` are n, which goes into the exponent
-    std::memcpy(values + i, &bits, sizeof bits);
-  }
-}
 
 struct HeadSums {
   double total = 0;         // Σ w over the head
@@ -170,30 +125,6 @@ std::vector<int32_t> sort_descending(std::span<const float> values) {
   std::vector<int32_t> ids(values.size());
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = items[i].id;
   return ids;
-}
-
-bool has_penalties(const SamplerSettings& settings) {
-  return settings.penalty_window != 0 && (settings.repetition_penalty != 1.0f || settings.presence_penalty != 0.0f ||
-                                          settings.frequency_penalty != 0.0f);
-}
-
-std::vector<float> penalise(std::span<const float> logits, const SamplerSettings& settings,
-                            std::span<const int32_t> context) {
-  std::vector<float> penalised(logits.begin(), logits.end());
-  if (!has_penalties(settings)) return penalised;
-  const size_t window = settings.penalty_window < 0
-                            ? context.size()
-                            : std::min(context.size(), static_cast<size_t>(settings.penalty_window));
-  std::unordered_map<int32_t, int> counts;
-  for (const int32_t token : context.last(window)) {
-    if (token >= 0 && static_cast<size_t>(token) < logits.size()) ++counts[token];
-  }
-  for (const auto& [token, count] : counts) {
-    float& logit = penalised[static_cast<size_t>(token)];
-    logit = logit <= 0.0f ? logit * settings.repetition_penalty : logit / settings.repetition_penalty;
-    logit -= static_cast<float>(count) * settings.frequency_penalty + settings.presence_penalty;
-  }
-  return penalised;
 }
 
 // The shortest head whose weights sum to at least p of the total.

