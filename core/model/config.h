@@ -5,10 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace glassbox {
+#include "kernels/decoder_layer.h"
 
-enum class NormKind : uint8_t { rms, layer };
-enum class Activation : uint8_t { silu, gelu_tanh };
+namespace glassbox {
 
 // A layer's variations sit in the layer: windowed and full layers of one model differ here.
 struct LayerConfig {

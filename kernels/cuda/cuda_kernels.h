@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/decoder_layer.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
@@ -94,5 +95,26 @@ cudaError_t attention_scores(const AttentionArgs& args, const float* q, const Ke
 cudaError_t attention_softmax(const AttentionArgs& args, const KeyRow* scores, const KeyRow* pattern,
                               cudaStream_t stream);
 cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, float* z, cudaStream_t stream);
+
+// decoder_layer.cu, head.cu: the groups of a decoder for a few rows, in fp32 on dequantised weights. Their sums are
+// others than those of the operations above, so a step's bits depend on whether it ran so; storing outputs changes
+// none. The sizes of the launches depend on the number of rows and on args.longest.
+
+inline constexpr int kMostFusedRows = 8;
+
+// Floats of scratch memory that a layer needs, for any number of rows up to kMostFusedRows.
+size_t decoder_scratch_floats(int heads, int head_dim, int ff);
+
+// A layer in five launches. resid [R, C], in and out; scratch: decoder_scratch_floats() at a multiple of 16 bytes, as
+// all other arrays are. Keys and values of the rows go into the cache. Invalid: more than kMostFusedRows rows; D more
+// than kMostHeadDim; D, C or F no multiple of 4; weights that do not begin at multiples of 16 bytes.
+cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid, float* scratch,
+                          const LayerOutputs& outputs, cudaStream_t stream);
+
+// logits[i] = cap(W norm(resid[logit_rows[i]])), in one launch. resid [rows, C]; logit_rows [count] in device memory,
+// or null: count is rows; logits [count, V]; soft_cap 0: none; final_norm null or [rows, C], of all rows. Invalid as
+// above.
+cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
+                 const int32_t* logit_rows, int64_t count, float* logits, float* final_norm, cudaStream_t stream);
 
 }  // namespace glassbox::cuda

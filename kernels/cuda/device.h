@@ -5,15 +5,18 @@
 //   launch(kernel, grid, block, shared_bytes, stream, arguments…)   instead of <<< >>>; returns the launch's error
 //   GLASSBOX_SHARED(tile, float[32][33]);                           instead of __shared__ float tile[32][33];
 //   GLASSBOX_DYNAMIC_SHARED(rows, float);                           instead of extern __shared__ float rows[];
+//   GLASSBOX_UNROLL for (…)                                         instead of #pragma unroll
 //
-// Two macros, because neither a static nor an extern declaration can be given to the threads of one emulated block.
-// What the emulator has: threads and blocks, __syncthreads, __syncwarp, shuffles, votes, atomics, f16 and bf16
-// conversions. Not: tensor cores, asynchronous copies, cooperative groups, inline PTX.
+// The shared ones are macros because neither a static nor an extern declaration can be given to the threads of one
+// emulated block. What the emulator has: threads and blocks, __syncthreads, __syncwarp, shuffles, votes, atomics, f16
+// and bf16 conversions. Not: tensor cores, asynchronous copies, cooperative groups, inline PTX.
 #pragma once
 
 #ifdef GLASSBOX_CUDA_EMULATED
 
 #include "emulated_device.h"
+
+#define GLASSBOX_UNROLL
 
 #else
 
@@ -23,6 +26,7 @@
 
 #include <type_traits>
 
+#define GLASSBOX_UNROLL _Pragma("unroll")
 #define GLASSBOX_SHARED(name, ...) __shared__ std::type_identity_t<__VA_ARGS__> name
 #define GLASSBOX_DYNAMIC_SHARED(name, ...)                                        \
   extern __shared__ __align__(16) unsigned char glassbox_dynamic_shared_memory[]; \

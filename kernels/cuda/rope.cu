@@ -1,28 +1,23 @@
 // Rotation of pairs (i, i + D/2) by position · frequency[i].
 #include "kernels/cuda/cuda_kernels.h"
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/rotation.h"
 
 namespace glassbox::cuda {
 namespace {
 
 // One block a row; a thread takes a pair through all heads, so that its angle is computed once. x, out [R, heads, D].
-// The angle grows to 10⁵ radians, of which fp32 keeps two digits after the point: it is counted in turns in fp64, and
-// what is left of the last turn is exact enough.
 __global__ void rotate_rows(const float* x, const RowPosition* rows, int heads, int head_dim, const float* frequency,
                             float attention_factor, float* out) {
-  constexpr double kTurnsPerRadian = 0.1591549430918953357689;
   const int half = head_dim / 2;
   const int64_t first = int64_t{blockIdx.x} * heads * head_dim;
-  const double position = rows[blockIdx.x].position;
+  const int32_t position = rows[blockIdx.x].position;
   for (int i = static_cast<int>(threadIdx.x); i < half; i += static_cast<int>(blockDim.x)) {
-    const double turns = position * static_cast<double>(frequency[i]) * kTurnsPerRadian;
-    const float half_turns = static_cast<float>(2 * (turns - rint(turns)));
-    const float cosine = cospif(half_turns) * attention_factor, sine = sinpif(half_turns) * attention_factor;
+    const Rotation turn = rotation_at(position, frequency[i], attention_factor);
     for (int h = 0; h < heads; ++h) {
       const int64_t at = first + int64_t{h} * head_dim + i;
       const float a = x[at], b = x[at + half];
-      out[at] = a * cosine - b * sine;
-      out[at + half] = b * cosine + a * sine;
+      out[at] = a * turn.cosine - b * turn.sine;
+      out[at + half] = b * turn.cosine + a * turn.sine;
     }
   }
 }

@@ -1,4 +1,5 @@
 // What goes along rows: embedding, norms, elementwise functions. One block a row, or one thread a value.
+#include "kernels/cuda/activations.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/formats.h"
 #include "kernels/cuda/reductions.h"
@@ -66,17 +67,11 @@ __global__ void multiply_values(const float* a, const float* b, int64_t n, float
 }
 
 __global__ void silu_values(const float* x, int64_t n, float* out) {
-  if (own_value() >= n) return;
-  const float v = x[own_value()];
-  out[own_value()] = v / (1.0f + expf(-v));
+  if (own_value() < n) out[own_value()] = silu_of(x[own_value()]);
 }
 
-// ½x(1 + tanh(u)) is x / (1 + exp(−2u)), which does not cancel where tanh is near −1.
 __global__ void gelu_tanh_values(const float* x, int64_t n, float* out) {
-  if (own_value() >= n) return;
-  constexpr float kTwoRootTwoOverPi = 1.5957691216057308f;
-  const float v = x[own_value()];
-  out[own_value()] = v / (1.0f + expf(-kTwoRootTwoOverPi * v * fmaf(0.044715f * v, v, 1.0f)));
+  if (own_value() < n) out[own_value()] = gelu_tanh_of(x[own_value()]);
 }
 
 __global__ void scale_values(const float* x, float factor, int64_t n, float* out) {

@@ -135,6 +135,18 @@ inline float __uint_as_float(unsigned bits) {
 inline unsigned __float_as_uint(float x) {
   return std::bit_cast<unsigned>(x);
 }
+// Byte i of the result is the one of y:x that the i-th nibble of the selector names, without the repeated signs.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    result |= static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7)) & 0xff) << (8 * i);
+  }
+  return result;
+}
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned bits) {
+  return static_cast<unsigned>((uint64_t{high} << 32 | low) >> (bits & 31));
+}
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
 }

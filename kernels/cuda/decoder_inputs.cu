@@ -1,0 +1,229 @@
+// The first and the fourth kernel of a decoder layer: a norm and products of two weight rows that belong together.
+#include "kernels/cuda/activations.h"
+#include "kernels/cuda/decoder.h"
+#include "kernels/cuda/product_sources.h"
+#include "kernels/cuda/rotation.h"
+
+namespace glassbox::cuda {
+namespace {
+
+// Outputs of a tile: even ones are the first of a pair, and the lanes of their partner are kMergers further on.
+constexpr int kOutputs = 8, kPairs = kOutputs / 2;
+
+enum class Part : uint8_t { q, k, v };
+constexpr int kParts = 3;
+
+struct AttentionInput {
+  ProductPlan plan;
+  NormInput input;
+  WeightMatrix weights[kParts];  // q, k, v
+  int first_tile[kParts + 1];
+  AttentionArgs args;
+  const float* frequency;  // [D/2] or null
+  float attention_factor;
+  float* q;  // [R, H, D]
+  LayerOutputs outputs;
+};
+
+// A pair is the outputs i and i + D/2 of a head, which a rotation mixes.
+struct AttentionRow {
+  Part part;
+  int output, dimension;  // the output in its matrix; the dimension in its head
+};
+__device__ AttentionRow attention_row(const AttentionInput& a, int tile, int j) {
+  const int part = tile >= a.first_tile[2] ? 2 : tile >= a.first_tile[1] ? 1 : 0;
+  const int half = a.args.head_dim / 2, pair = (tile - a.first_tile[part]) * kPairs + j / 2;
+  const int dimension = pair % half + j % 2 * half;
+  return {static_cast<Part>(part), pair / half * a.args.head_dim + dimension, dimension};
+}
+
+struct AttentionWeights {
+  const AttentionInput& a;
+  __device__ WeightRow row(int tile, int j) const {
+    const AttentionRow at = attention_row(a, tile, j);
+    const WeightMatrix& w = a.weights[static_cast<int>(at.part)];
+    return at.output < w.outputs ? weight_row(w, at.output) : WeightRow{};
+  }
+};
+
+// What a cache of this type holds of the value.
+__device__ float cached_value(DType type, float v) {
+  return type == DType::f16 ? __half2float(__float2half_rn(v)) : v;
+}
+
+struct AttentionFinish {
+  const AttentionInput& a;
+  struct Early {
+    AttentionRow at{};
+    bool there = false;
+    float bias = 0.0f;
+    Rotation turn;
+    std::byte* cached = nullptr;  // the value's place
+  };
+  __device__ Early prepare(int tile, int r, int j) const {
+    Early e;
+    e.at = attention_row(a, tile, j);
+    const WeightMatrix& w = a.weights[static_cast<int>(e.at.part)];
+    e.there = r < a.args.row_count && e.at.output < w.outputs;
+    if (!e.there) return e;
+    const RowPosition row = a.args.rows[r];
+    const int head_dim = a.args.head_dim, half = head_dim / 2, d = e.at.dimension;
+    if (e.at.part != Part::q) {
+      const int64_t head = int64_t{e.at.output - d} * kKvBlock;
+      const int place = row.position % kKvBlock, bytes = a.args.dtype == DType::f16 ? 2 : 4;
+      std::byte* const block = a.args.sequences[row.sequence][row.position / kKvBlock];
+      e.cached = e.at.part == Part::k ? block + a.args.keys_at + (head + d * kKvBlock + place) * bytes
+                                      : block + a.args.values_at + (head + place * head_dim + d) * bytes;
+    }
+    if (w.bias != nullptr) e.bias = w.bias[e.at.output];
+    if (a.frequency != nullptr && e.at.part != Part::v) {
+      e.turn = rotation_at(row.position, a.frequency[d < half ? d : d - half], a.attention_factor);
+    }
+    return e;
+  }
+  __device__ void store(const Early& e, int, int r, int j, float total) const {
+    const float own = total + e.bias, other = __shfl_xor_sync(kAllLanes, own, kMergers);
+    if (!e.there || own_lane() % kMergers != 0) return;
+    const bool rotates = a.frequency != nullptr && e.at.part != Part::v;
+    const float sine = j % 2 == 0 ? -e.turn.sine : e.turn.sine;
+    const float rotated = rotates ? own * e.turn.cosine + other * sine : own;
+    const int64_t at = int64_t{r} * a.weights[static_cast<int>(e.at.part)].outputs + e.at.output;
+    const LayerOutputs& out = a.outputs;
+    if (e.at.part == Part::q) {
+      a.q[at] = rotated;
+      if (out.q != nullptr) out.q[at] = own;
+      if (out.q_rot != nullptr && rotates) out.q_rot[at] = rotated;
+      return;
+    }
+    // As numbers: the emulator's checks do not see a class that a function returns into memory.
+    if (a.args.dtype == DType::f16) {
+      *reinterpret_cast<uint16_t*>(e.cached) = __half_as_ushort(__float2half_rn(rotated));
+    } else {
+      *reinterpret_cast<float*>(e.cached) = rotated;
+    }
+    if (e.at.part == Part::v) {
+      if (out.v != nullptr) out.v[at] = cached_value(a.args.dtype, own);
+      return;
+    }
+    if (out.k != nullptr) out.k[at] = rotates ? own : cached_value(a.args.dtype, own);
+    if (out.k_rot != nullptr && rotates) out.k_rot[at] = cached_value(a.args.dtype, rotated);
+  }
+};
+
+template <int kRows>
+__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_attention_input(AttentionInput a) {
+  NormSource<kRows> source(a.input, a.plan.columns);
+  multiply<kRows, kOutputs>(a.plan, AttentionWeights{a}, source, AttentionFinish{a});
+  store_norms(a.input.norm, a.input.x, a.input.rows, a.plan.columns, a.outputs.attn_norm);
+}
+
+struct MlpInput {
+  ProductPlan plan;
+  NormInput input;
+  WeightMatrix gate, up;
+  Activation activation;
+  float* act;  // [R, F]
+  LayerOutputs outputs;
+};
+
+// With a gate, a pair is an output's gate and its up.
+template <bool kGated>
+__device__ int mlp_output_of(int tile, int j) {
+  return kGated ? tile * kPairs + j / 2 : tile * kOutputs + j;
+}
+
+template <bool kGated>
+struct MlpWeights {
+  const MlpInput& a;
+  __device__ WeightRow row(int tile, int j) const {
+    const int n = mlp_output_of<kGated>(tile, j);
+    if (n >= a.up.outputs) return {};
+    return kGated && j % 2 == 0 ? weight_row(a.gate, n) : weight_row(a.up, n);
+  }
+};
+
+template <bool kGated>
+struct MlpFinish {
+  const MlpInput& a;
+  struct Early {
+    int output = 0;
+    bool there = false;
+    float bias = 0.0f;
+  };
+  __device__ Early prepare(int tile, int r, int j) const {
+    Early e;
+    e.output = mlp_output_of<kGated>(tile, j);
+    e.there = r < a.input.rows && e.output < a.up.outputs;
+    const float* bias = kGated && j % 2 == 0 ? a.gate.bias : a.up.bias;
+    if (e.there && bias != nullptr) e.bias = bias[e.output];
+    return e;
+  }
+  __device__ void store(const Early& e, int, int r, int j, float total) const {
+    const float own = total + e.bias, other = __shfl_xor_sync(kAllLanes, own, kMergers);
+    if (!e.there || own_lane() % kMergers != 0) return;
+    const int64_t at = int64_t{r} * a.up.outputs + e.output;
+    const bool is_up = !kGated || j % 2 != 0;
+    float* const seen = is_up ? a.outputs.mlp_up : a.outputs.mlp_gate;
+    if (seen != nullptr) seen[at] = own;
+    if (kGated && is_up) return;
+    const float activated = a.activation == Activation::silu ? silu_of(own) : gelu_tanh_of(own);
+    const float value = kGated ? activated * other : activated;
+    a.act[at] = value;
+    if (a.outputs.mlp_act != nullptr) a.outputs.mlp_act[at] = value;
+  }
+};
+
+template <int kRows, bool kGated>
+__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_mlp_input(MlpInput a) {
+  NormSource<kRows> source(a.input, a.plan.columns);
+  multiply<kRows, kOutputs>(a.plan, MlpWeights<kGated>{a}, source, MlpFinish<kGated>{a});
+  store_norms(a.input.norm, a.input.x, a.input.rows, a.plan.columns, a.outputs.mlp_norm);
+}
+
+}  // namespace
+
+cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args, const float* resid,
+                            const DecoderScratch& scratch, const LayerOutputs& outputs, cudaStream_t stream) {
+  AttentionInput a{};
+  a.input = {layer.attn_norm, resid, nullptr, args.row_count};
+  int tiles = 0;
+  for (int i = 0; i < kParts; ++i) {
+    a.weights[i] = weight_matrix(i == 0 ? layer.q : i == 1 ? layer.k : layer.v);
+    a.first_tile[i] = tiles;
+    tiles += (a.weights[i].outputs / 2 + kPairs - 1) / kPairs;
+  }
+  a.first_tile[kParts] = tiles;
+  a.args = args;
+  a.frequency = layer.rope_frequency;
+  a.attention_factor = layer.rope_attention_factor;
+  a.q = scratch.q;
+  a.outputs = outputs;
+  return with_kernel_rows(args.row_count, [&](auto rows) {
+    WeightMatrix* const matrices[] = {&a.weights[0], &a.weights[1], &a.weights[2]};
+    a.plan = plan_product(rows, kOutputs, tiles, matrices, layer.q.weight.columns());
+    return launch(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream,
+                  a);
+  });
+}
+
+cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, const DecoderScratch& scratch,
+                      const LayerOutputs& outputs, cudaStream_t stream) {
+  MlpInput a{};
+  a.input = {layer.mlp_norm, resid, nullptr, rows};
+  a.gate = weight_matrix(layer.gate);
+  a.up = weight_matrix(layer.up);
+  a.activation = layer.activation;
+  a.act = scratch.act;
+  a.outputs = outputs;
+  const bool gated = a.gate.data != nullptr;
+  const int of_tile = gated ? kPairs : kOutputs;
+  WeightMatrix* const matrices[] = {&a.up, &a.gate};
+  return with_kernel_rows(rows, [&](auto kernel_rows) {
+    a.plan = plan_product(kernel_rows, kOutputs, (a.up.outputs + of_tile - 1) / of_tile,
+                          std::span(matrices).first(gated ? 2 : 1), layer.up.weight.columns());
+    const auto kernel = gated ? make_mlp_input<kernel_rows, true> : make_mlp_input<kernel_rows, false>;
+    return launch(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
+  });
+}
+
+}  // namespace glassbox::cuda

@@ -1,0 +1,209 @@
+// The third and the fifth kernel of a decoder layer: products that are added to the residual stream.
+#include "kernels/cuda/decoder.h"
+#include "kernels/cuda/product_sources.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kOutputs = 4;  // of a tile: more blocks are at work than with eight, and K is longer
+
+struct ResidualOutput {
+  ProductPlan plan;
+  WeightMatrix weights;
+  int rows;
+  float* resid;           // [R, C], in and out
+  float *branch, *after;  // optional [R, C]: what is added, and the sum
+};
+
+struct ResidualWeights {
+  const ResidualOutput& a;
+  __device__ WeightRow row(int tile, int j) const {
+    const int n = tile * kOutputs + j;
+    return n < a.weights.outputs ? weight_row(a.weights, n) : WeightRow{};
+  }
+};
+
+struct ResidualFinish {
+  const ResidualOutput& a;
+  struct Early {
+    bool there = false;
+    int64_t at = 0;
+    float bias = 0.0f, resid = 0.0f;
+  };
+  __device__ Early prepare(int tile, int r, int j) const {
+    Early e;
+    const int n = tile * kOutputs + j;
+    e.there = r < a.rows && n < a.weights.outputs && own_lane() % kMergers == 0;
+    if (!e.there) return e;
+    e.at = int64_t{r} * a.weights.outputs + n;
+    e.resid = a.resid[e.at];
+    if (a.weights.bias != nullptr) e.bias = a.weights.bias[n];
+    return e;
+  }
+  __device__ void store(const Early& e, int, int, int, float total) const {
+    if (!e.there) return;
+    const float branch = total + e.bias, sum = e.resid + branch;
+    a.resid[e.at] = sum;
+    if (a.branch != nullptr) a.branch[e.at] = branch;
+    if (a.after != nullptr) a.after[e.at] = sum;
+  }
+};
+
+// The splits of the keys (decoder_attention.cu), to be merged.
+struct SplitsInput {
+  const float* z = nullptr;         // [splits, R, H, D]
+  const float2* softmax = nullptr;  // [splits, R, H]
+  int splits = 0, rows = 0, heads = 0, head_dim = 0;
+  float* merged = nullptr;  // optional [R, H, D]
+};
+
+// The largest score of a row's head and one over the sum of its exponentials, out of all splits.
+struct Softmax {
+  float largest = -INFINITY, total = 0.0f;
+  // Takes another part; what was summed before is to be multiplied by the result, and what belongs to the part by
+  // `weight`.
+  __device__ float add(float2 part, float& weight) {
+    const float most = fmaxf(largest, part.x);
+    if (most == -INFINITY) {
+      weight = 0.0f;
+      return 1.0f;
+    }
+    const float shrink = expf(largest - most);
+    weight = expf(part.x - most);
+    largest = most;
+    total = fmaf(total, shrink, weight * part.y);
+    return shrink;
+  }
+};
+
+template <int kRows>
+class SplitsSource {
+ public:
+  __device__ SplitsSource(const SplitsInput& in) : in_(in) {}
+  __device__ void begin(float*) {}
+  __device__ void stage(float* x, int pitch, int begin, int columns, bool first) {
+    const int quads = quads_of(columns);
+    for (int i = static_cast<int>(threadIdx.x); i < kRows * quads; i += static_cast<int>(blockDim.x)) {
+      const int r = i / quads, quad = i % quads, k = begin + 4 * quad;
+      float4 z = make_float4(0, 0, 0, 0);
+      if (r < in_.rows && 4 * quad < columns) {
+        z = merged(r, k);
+        if (first && in_.merged != nullptr && blockIdx.x == 0) {
+          *reinterpret_cast<float4*>(in_.merged + int64_t{r} * in_.heads * in_.head_dim + k) = z;
+        }
+      }
+      quad_of(x, pitch, r, quad) = z;
+    }
+  }
+  __device__ void close(float*) {}
+  __device__ float factor(const float*, int) const { return 1.0f; }
+
+ private:
+  // Eight splits are loaded at once and merged in their order.
+  __device__ float4 merged(int r, int k) const {
+    constexpr int kAtOnce = 8;
+    const int head = k / in_.head_dim, width = in_.heads * in_.head_dim;
+    Softmax softmax;
+    float4 z = make_float4(0, 0, 0, 0);
+    for (int first = 0; first < in_.splits; first += kAtOnce) {
+      float2 state[kAtOnce];
+      float4 part[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t row = int64_t{first + i} * in_.rows + r;
+        const bool there = first + i < in_.splits;
+        state[i] = there ? in_.softmax[row * in_.heads + head] : make_float2(-INFINITY, 0);
+        part[i] = load_quad(in_.z + row * width + k, there);
+      }
+      for (int i = 0; i < kAtOnce; ++i) {
+        float weight;
+        const float shrink = softmax.add(state[i], weight);
+        z.x = fmaf(z.x, shrink, weight * part[i].x);
+        z.y = fmaf(z.y, shrink, weight * part[i].y);
+        z.z = fmaf(z.z, shrink, weight * part[i].z);
+        z.w = fmaf(z.w, shrink, weight * part[i].w);
+      }
+    }
+    const float scale = softmax.total > 0 ? 1.0f / softmax.total : 0.0f;
+    return make_float4(z.x * scale, z.y * scale, z.z * scale, z.w * scale);
+  }
+  SplitsInput in_;
+};
+
+// The scores that lie in the pattern's rows become weights: block b takes every gridDim-th head of a row.
+__device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows, int32_t window,
+                                  const KeyRow* pattern) {
+  for (int i = static_cast<int>(blockIdx.x); i < in.rows * in.heads; i += static_cast<int>(gridDim.x)) {
+    const int r = i / in.heads, h = i % in.heads;
+    const KeyRow wanted = pattern[r];
+    if (wanted.data == nullptr) continue;
+    Softmax softmax;
+    for (int s = 0; s < in.splits; ++s) {
+      float weight;
+      softmax.add(in.softmax[(int64_t{s} * in.rows + r) * in.heads + h], weight);
+    }
+    const int length = rows[r].position + 1, first = window > 0 && window < length ? length - window : 0;
+    float* const weights = wanted.data + h * wanted.head_stride;
+    const int64_t end = wanted.width > length ? wanted.width : length;
+    for (int64_t j = threadIdx.x; j < end; j += blockDim.x) {
+      const bool seen = j >= first && j < length && softmax.total > 0;
+      weights[j] = seen ? expf(weights[j] - softmax.largest) / softmax.total : 0.0f;
+    }
+  }
+}
+
+template <int kRows>
+__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>)
+    add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window,
+                  const KeyRow* pattern) {
+  SplitsSource<kRows> source(splits);
+  multiply<kRows, kOutputs>(a.plan, ResidualWeights{a}, source, ResidualFinish{a});
+  if (pattern != nullptr) normalise_pattern(splits, rows, window, pattern);
+}
+
+template <int kRows>
+__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) add_mlp(ResidualOutput a, RowsInput act) {
+  RowsSource<kRows> source(act, a.plan.columns);
+  multiply<kRows, kOutputs>(a.plan, ResidualWeights{a}, source, ResidualFinish{a});
+}
+
+// All but the plan.
+ResidualOutput residual_output(const Linear& layer, int rows, float* resid, float* branch, float* after) {
+  ResidualOutput a{};
+  a.weights = weight_matrix(layer);
+  a.rows = rows;
+  a.resid = resid;
+  a.branch = branch;
+  a.after = after;
+  return a;
+}
+
+void make_plan(ResidualOutput& a, int kernel_rows, int64_t columns) {
+  WeightMatrix* const matrices[] = {&a.weights};
+  a.plan = plan_product(kernel_rows, kOutputs, (a.weights.outputs + kOutputs - 1) / kOutputs, matrices, columns);
+}
+
+}  // namespace
+
+cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& args, const DecoderScratch& scratch,
+                             float* resid, const LayerOutputs& outputs, cudaStream_t stream) {
+  ResidualOutput a = residual_output(layer.o, args.row_count, resid, outputs.attn_out, outputs.resid_mid);
+  const SplitsInput splits{scratch.z,  scratch.softmax, split_count(args), args.row_count,
+                           args.heads, args.head_dim,   outputs.attn_z};
+  return with_kernel_rows(args.row_count, [&](auto rows) {
+    make_plan(a, rows, layer.o.weight.columns());
+    return launch(add_attention<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
+                  splits, args.rows, args.window, outputs.pattern);
+  });
+}
+
+cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch& scratch, float* resid,
+                       const LayerOutputs& outputs, cudaStream_t stream) {
+  ResidualOutput a = residual_output(layer.down, rows, resid, outputs.mlp_out, outputs.resid_post);
+  return with_kernel_rows(rows, [&](auto kernel_rows) {
+    make_plan(a, kernel_rows, layer.down.weight.columns());
+    return launch(add_mlp<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
+                  RowsInput{scratch.act, rows});
+  });
+}
+
+}  // namespace glassbox::cuda

@@ -1,0 +1,77 @@
+// The head: the last norm, the logits of the rows that want them, their soft-cap.
+#include "kernels/cuda/product_sources.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kOutputs = 8;
+
+struct Head {
+  ProductPlan plan;
+  NormInput input;
+  WeightMatrix weights;
+  float soft_cap;
+  float* logits;      // [count, V]
+  float* final_norm;  // optional [rows, C], of all rows
+  int rows;
+};
+
+struct HeadWeights {
+  const Head& a;
+  __device__ WeightRow row(int tile, int j) const {
+    const int n = tile * kOutputs + j;
+    return n < a.weights.outputs ? weight_row(a.weights, n) : WeightRow{};
+  }
+};
+
+struct HeadFinish {
+  const Head& a;
+  __device__ float prepare(int tile, int, int j) const {
+    const int n = tile * kOutputs + j;
+    return a.weights.bias != nullptr && n < a.weights.outputs ? a.weights.bias[n] : 0.0f;
+  }
+  __device__ void store(float bias, int tile, int r, int j, float total) const {
+    const int n = tile * kOutputs + j;
+    if (r >= a.input.rows || n >= a.weights.outputs || own_lane() % kMergers != 0) return;
+    const float logit = total + bias;
+    a.logits[int64_t{r} * a.weights.outputs + n] = a.soft_cap > 0.0f ? a.soft_cap * tanhf(logit / a.soft_cap) : logit;
+  }
+};
+
+template <int kRows>
+__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_logits(Head a) {
+  NormSource<kRows> source(a.input, a.plan.columns);
+  multiply<kRows, kOutputs>(a.plan, HeadWeights{a}, source, HeadFinish{a});
+  store_norms(a.input.norm, a.input.x, a.rows, a.plan.columns, a.final_norm);
+}
+
+}  // namespace
+
+cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
+                 const int32_t* logit_rows, int64_t count, float* logits, float* final_norm, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  const int64_t columns = layer.weight.columns();
+  if (count == 0) {  // nobody wants logits, but perhaps the norm
+    if (final_norm == nullptr) return cudaSuccess;
+    return norm.kind == NormKind::rms
+               ? rmsnorm(resid, norm.weight, norm.eps, rows, columns, final_norm, stream)
+               : layernorm(resid, norm.weight, norm.bias, norm.eps, rows, columns, final_norm, stream);
+  }
+  if (rows > kMostFusedRows || count > rows || !fits_product(layer, columns)) {
+    return cudaErrorInvalidValue;
+  }
+  Head a{};
+  a.input = {norm, resid, logit_rows, static_cast<int>(count)};
+  a.weights = weight_matrix(layer);
+  a.soft_cap = soft_cap;
+  a.logits = logits;
+  a.final_norm = final_norm;
+  a.rows = static_cast<int>(rows);
+  WeightMatrix* const matrices[] = {&a.weights};
+  return with_kernel_rows(a.input.rows, [&](auto kernel_rows) {
+    a.plan = plan_product(kernel_rows, kOutputs, (a.weights.outputs + kOutputs - 1) / kOutputs, matrices, columns);
+    return launch(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
+  });
+}
+
+}  // namespace glassbox::cuda

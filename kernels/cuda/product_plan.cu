@@ -1,0 +1,75 @@
+// How the fused products are shared out over blocks, threads and shared memory.
+#include <algorithm>
+
+#include "kernels/cuda/product.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr size_t kSharedBytes = 48 << 10;  // of a block, on every device
+
+// Blocks that run side by side: four on each of the 132 multiprocessors of an H100. Where there are more tiles, a block
+// makes several and keeps its x.
+constexpr int kMostBlocks = 4 * 132;
+
+constexpr int rounded_up(int n, int to) {
+  return (n + to - 1) / to * to;
+}
+
+// The rest of the plan for this chunk of K.
+void fill_in(ProductPlan& plan, int rows, int outputs, std::span<WeightMatrix* const> matrices) {
+  const int units = (plan.chunk + kUnit - 1) / kUnit, most_lanes = kProductThreads / outputs;
+  const int turns = (units + most_lanes - 1) / most_lanes;
+  plan.lanes = (units + turns - 1) / turns;
+  plan.threads = static_cast<unsigned>(
+      std::max(rounded_up(outputs * plan.lanes, kWarp), rounded_up(outputs * rows * kMergers, kWarp)));
+  // An odd number of the mergers' groups: eight groups' sums lie in different banks.
+  plan.partial_pitch = ((plan.lanes + kMergers - 1) / kMergers | 1) * kMergers;
+  int bytes = 0;
+  for (WeightMatrix* m : matrices) {
+    const DTypeInfo& info = dtype_info(m->type);
+    m->chunk_bytes = plan.chunk >= plan.columns ? m->row_size : plan.chunk / info.block_size * info.block_bytes;
+    bytes = std::max(bytes, m->chunk_bytes);
+  }
+  plan.pitch = rounded_up(bytes + kPiece - 1, kPiece);  // a chunk may begin anywhere in a piece
+  plan.shared_bytes = static_cast<size_t>(rows * units * kUnitPitch) * sizeof(float) +
+                      static_cast<size_t>(outputs * plan.pitch) +
+                      static_cast<size_t>(rows * outputs * plan.partial_pitch + rows * kRowScratch) * sizeof(float);
+}
+
+}  // namespace
+
+WeightMatrix weight_matrix(const Linear& layer) {
+  WeightMatrix w;
+  if (layer.weight.empty()) return w;
+  w.data = static_cast<const std::byte*>(layer.weight.data);
+  w.row_bytes = layer.weight.row_bytes;
+  w.outputs = static_cast<int>(layer.weight.rows());
+  w.row_size = static_cast<int>(row_bytes(layer.weight.dtype, layer.weight.columns()));
+  w.bias = static_cast<const float*>(layer.bias.data);
+  w.type = layer.weight.dtype;
+  return w;
+}
+
+ProductPlan plan_product(int rows, int outputs, int tiles, std::span<WeightMatrix* const> matrices, int64_t columns) {
+  ProductPlan plan;
+  plan.columns = static_cast<int>(columns);
+  plan.tiles = tiles;
+  plan.blocks = static_cast<unsigned>(std::min(tiles, kMostBlocks));
+  plan.chunk = plan.columns;
+  fill_in(plan, rows, outputs, matrices);
+  // Equal chunks of whole K blocks.
+  for (int chunks = 2; plan.shared_bytes > kSharedBytes; ++chunks) {
+    plan.chunk = rounded_up((plan.columns + chunks - 1) / chunks, kQuantSuperBlock);
+    fill_in(plan, rows, outputs, matrices);
+    if (plan.chunk == kQuantSuperBlock) break;
+  }
+  return plan;
+}
+
+bool fits_product(const Linear& layer, int64_t columns) {
+  const Tensor& w = layer.weight;
+  return !w.empty() && w.columns() == columns && columns % 4 == 0 && reinterpret_cast<uintptr_t>(w.data) % kPiece == 0;
+}
+
+}  // namespace glassbox::cuda

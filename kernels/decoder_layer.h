@@ -1,0 +1,52 @@
+// One layer of a decoder as a backend may run it in a few fused kernels: what stays the same from step to step, and
+// what an observer may ask for. The definition of every value is the composed layer of core/model/transformer.cpp.
+//
+// Pointers lead into the backend's memory. Letters of shapes: kernels/dims.h.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/ops.h"
+
+namespace glassbox {
+
+enum class NormKind : uint8_t { rms, layer };
+enum class Activation : uint8_t { silu, gelu_tanh };
+
+struct Norm {
+  NormKind kind = NormKind::rms;
+  float eps = 1e-5f;
+  const float* weight = nullptr;  // [C]
+  const float* bias = nullptr;    // [C] or null; a layer norm's
+};
+
+struct DecoderLayer {
+  Norm attn_norm;
+  Linear q, k, v, o;
+  Norm mlp_norm;
+  Linear gate, up, down;  // no gate: act(up), else act(gate) ⊙ up
+  Activation activation = Activation::silu;
+  const float* rope_frequency = nullptr;  // [D/2] radians a position; null: no rotation
+  float rope_attention_factor = 1.0f;     // scales cos and sin
+};
+
+// Stored where a pointer is set; storing changes no bit of anything else. k, v and k_rot are seen as the cache holds
+// them; k is rounded so only where nothing rotates it.
+struct LayerOutputs {
+  float* attn_norm = nullptr;                      // [R, C]
+  float *q = nullptr, *k = nullptr, *v = nullptr;  // [R, H, D], [R, G, D], [R, G, D]
+  float *q_rot = nullptr, *k_rot = nullptr;        // only with rotation
+  float* attn_z = nullptr;                         // [R, H, D]
+  float* attn_out = nullptr;                       // [R, C]
+  float* resid_mid = nullptr;                      // [R, C]
+  float* mlp_norm = nullptr;                       // [R, C]
+  float* mlp_gate = nullptr;                       // [R, F]; only with a gate
+  float* mlp_up = nullptr;                         // [R, F]
+  float* mlp_act = nullptr;                        // [R, F]
+  float* mlp_out = nullptr;                        // [R, C]
+  float* resid_post = nullptr;                     // [R, C]
+  const KeyRow* scores = nullptr;   // [R]: before the window's mask, −∞ beyond the causal end up to the row's width
+  const KeyRow* pattern = nullptr;  // [R]
+};
+
+}  // namespace glassbox
