@@ -64,6 +64,7 @@ struct AttentionArgs {
   const RowPosition* rows = nullptr;             // [R]; their keys are already stored
   int row_count = 0;                             // R
   int longest = 0;                               // at least the greatest position + 1; the host's measure of the work
+  int sequence_count = 1;                        // how many sequences the rows are of; a measure of the work too
   std::byte* const* const* sequences = nullptr;  // of each the table of its blocks
   int64_t keys_at = 0, values_at = 0;  // bytes from a block's begin to this layer's keys [G, D, kKvBlock] and values
                                        // [G, kKvBlock, D]

@@ -56,6 +56,7 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
   placed.positions = inputs.placed(positions);
   placed.logit_rows = inputs.placed(logit_rows);
   placed.rows = inputs.placed(rows);
+  placed.sequence_count = static_cast<int>(sequences);
   placed.sequences = inputs.placed(static_cast<std::byte* const* const*>(tables.data()));
   if (in_steps) {
     placed.scores = inputs.add<KeyRow>(count);

@@ -9,6 +9,7 @@ struct PlacedRows {
   std::span<const int32_t> ids, positions, logit_rows;
   std::span<const RowPosition> rows;
   std::byte* const* const* sequences = nullptr;
+  int sequence_count = 0;
   std::span<KeyRow> scores, pattern;  // of an attention that runs in steps, as the host sees them
   int longest = 0;                    // AttentionArgs::longest
 };

@@ -282,6 +282,7 @@ void block_forward(const Pass& pass, int l, const LayerConfig& layer, const Laye
   const AttentionArgs args{.rows = pass.placed.rows.data(),
                            .row_count = static_cast<int>(pass.rows.size()),
                            .longest = pass.placed.longest,
+                           .sequence_count = pass.placed.sequence_count,
                            .sequences = pass.placed.sequences,
                            .keys_at = static_cast<int64_t>(pool.keys_at(l)),
                            .values_at = static_cast<int64_t>(pool.values_at(l)),

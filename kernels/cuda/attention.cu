@@ -275,6 +275,7 @@ cudaError_t attention(const AttentionArgs& args, const float* q, float* z, const
                       cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   if (!fits(args)) return cudaErrorInvalidValue;
+  if (suits_tiles(args)) return attention_tiles(args, q, z, scores, pattern, stream);
   const auto kernel = args.head_dim <= 32    ? attend_rows<1>
                       : args.head_dim <= 64  ? attend_rows<2>
                       : args.head_dim <= 128 ? attend_rows<4>

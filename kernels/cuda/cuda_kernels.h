@@ -90,6 +90,11 @@ cudaError_t kv_store(const AttentionArgs& args, const float* k, const float* v, 
 // One pass over the keys. q, z [R, H, D]; scores, pattern [R] or null. Storing changes no bit of z.
 cudaError_t attention(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores, const KeyRow* pattern,
                       cudaStream_t stream);
+// The same by tiles of rows, which attention() takes where it suits: many rows of few sequences. `most_shared`: bytes
+// of shared memory that a block may have; 0: as many as the device allows.
+bool suits_tiles(const AttentionArgs& args);
+cudaError_t attention_tiles(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores,
+                            const KeyRow* pattern, cudaStream_t stream, size_t most_shared = 0);
 // The same in steps, for edits between them; z then agrees with attention()'s up to the rounding of a sum.
 cudaError_t attention_scores(const AttentionArgs& args, const float* q, const KeyRow* scores, cudaStream_t stream);
 cudaError_t attention_softmax(const AttentionArgs& args, const KeyRow* scores, const KeyRow* pattern,

@@ -1,42 +1,18 @@
 // Attention and the store of keys and values on the device against the reference.
-#include "tests/gpu/key_rows.h"
+#include "tests/gpu/attention_results.h"
 
 namespace glassbox::testing {
 namespace {
 
-constexpr double kScoreBound = 5e-12;  // fp32 rounding, of a few scores near 0 too
-constexpr double kBound = 1e-11;       // the exponential magnifies the rounding of scores
-
 const Shape kShapes[] = {{1, 1, 1}, {2, 1, 7}, {6, 2, 64}, {4, 4, 33}, {3, 1, 80}, {2, 1, 256}};
 
 using Problem = AttentionProblem;
-
-struct Result {
-  std::vector<float> z, scores, pattern;
-};
-
-enum class Stores : uint8_t { nothing, some, all };
-
-Result reference(const Problem& p, Stores stores) {
-  const KeyRows rows(p, stores == Stores::some);
-  Guarded z(p.q.size()), scores(rows.size), pattern(rows.size);
-  const std::vector<KeyRow> s = rows.at(scores.data()), w = rows.at(pattern.data());
-  const bool any = stores != Stores::nothing;
-  make_reference_ops()->attention(p.host, p.q.data(), z.data(), any ? std::span(s) : std::span<const KeyRow>(),
-                                  any ? std::span(w) : std::span<const KeyRow>());
-  return {z.values(), scores.values(), pattern.values()};
-}
+using Result = AttentionResult;
 
 Result fused(const Problem& p, Stores stores) {
-  const KeyRows rows(p, stores == Stores::some);
-  const DeviceBuffer<float> q(p.q);
-  DeviceOutput z(p.q.size()), scores(rows.size), pattern(rows.size);
-  const DeviceBuffer<KeyRow> s(rows.at(scores.data())), w(rows.at(pattern.data()));
-  const bool any = stores != Stores::nothing;
-  run_on_device([&] {
-    return cuda::attention(p.device(), q.data(), z.data(), any ? s.data() : nullptr, any ? w.data() : nullptr, nullptr);
+  return attend_on_device(p, stores, [&](const float* q, float* z, const KeyRow* scores, const KeyRow* pattern) {
+    return cuda::attention(p.device(), q, z, scores, pattern, nullptr);
   });
-  return {z.values(), scores.values(), pattern.values()};
 }
 
 Result composed(const Problem& p) {
@@ -48,18 +24,6 @@ Result composed(const Problem& p) {
   run_on_device([&] { return cuda::attention_softmax(p.device(), s.data(), w.data(), nullptr); });
   run_on_device([&] { return cuda::attention_mix(p.device(), w.data(), z.data(), nullptr); });
   return {z.values(), scores.values(), pattern.values()};
-}
-
-void check_results(const Result& found, const Result& truth) {
-  check_error(found.z, truth.z, kBound);
-  check_keys(found.scores, truth.scores, kScoreBound);
-  check_keys(found.pattern, truth.pattern, kBound);
-}
-
-std::vector<RowPosition> last_rows(int32_t length, int32_t count) {
-  std::vector<RowPosition> rows;
-  for (int32_t p = std::max(0, length - count); p < length; ++p) rows.push_back({0, p});
-  return rows;
 }
 
 TEST_CASE("attention on the device agrees with the reference, fused and in steps", "[parity]") {
