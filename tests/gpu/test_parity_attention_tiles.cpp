@@ -25,9 +25,9 @@ struct Case {
 
 TEST_CASE("attention of many rows on the device agrees with the reference", "[parity]") {
   const Case cases[] = {
-      {{9, 3, 64}, DType::f16, 130, 130},          // from the beginning, several tiles of rows and of keys
+      {{6, 2, 64}, DType::f16, 130, 130},          // from the beginning, several tiles of rows and of keys
       {{9, 3, 64}, DType::f32, 21, 150, 70},       // at the end of some keys, with a window
-      {{2, 2, 64}, DType::f16, 33, 200, 0, 3.0f},  // as many key heads as heads
+      {{2, 2, 64}, DType::f16, 33, 150, 0, 3.0f},  // as many key heads as heads
       {{2, 2, 64}, DType::f32, 64, 64, 1},         // each sees itself alone
       {{6, 2, 16}, DType::f32, 65, 65, 40},
       {{6, 2, 16}, DType::f16, 9, 129},
@@ -74,7 +74,7 @@ TEST_CASE("rows of several sequences, in any order, are attended by tiles", "[pa
 
 TEST_CASE("storing scores and pattern of many rows changes no bit of z", "[parity]") {
   for (const DType dtype : {DType::f32, DType::f16}) {
-    Problem p({6, 2, 64}, dtype, {170}, last_rows(170, 25));
+    Problem p({3, 1, 64}, dtype, {170}, last_rows(170, 13));
     for (const int32_t window : {0, 20}) {  // with a window, whole tiles of keys are walked for the scores alone
       p.host.window = window;
       under_schedules([&] {
