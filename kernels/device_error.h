@@ -1,5 +1,5 @@
 // What a device reports when it cannot go on: no driver, a failed launch, a card that is gone. Thrown by backends with a
-// memory of their own; core/model's forward turns it into an Error. Lack of memory is std::bad_alloc.
+// memory of their own; core/model's forward turns it into an Error.
 #pragma once
 
 #include <stdexcept>
@@ -9,6 +9,11 @@ namespace glassbox {
 class DeviceError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+class DeviceMemoryError : public DeviceError {
+ public:
+  DeviceMemoryError() : DeviceError("its memory is full") {}
 };
 
 }  // namespace glassbox

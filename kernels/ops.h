@@ -78,6 +78,11 @@ struct AttentionArgs {
   std::span<const RowPosition> all_rows() const { return {rows, static_cast<size_t>(row_count)}; }
 };
 
+// Of the device that a backend has for itself. total 0: it works on the host's memory.
+struct DeviceMemory {
+  size_t free_bytes = 0, total_bytes = 0;
+};
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -87,13 +92,15 @@ class Ops {
   // ---- memory
 
   virtual bool on_host() const { return true; }
-  virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }  // throws std::bad_alloc
-  // Of the host, from and to which the backend copies fastest. Throws std::bad_alloc.
+  // Throws std::bad_alloc, or DeviceMemoryError where the memory is not the host's.
+  virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }
+  // Of the host, from and to which the backend copies fastest. Throws as allocate().
   virtual Buffer allocate_staging(size_t bytes) { return Buffer(bytes); }
   virtual void upload(const void* host, size_t bytes, void* to);
   virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
   virtual void copy(const void* from, size_t bytes, void* to);
   virtual void wait() {}
+  virtual DeviceMemory memory() const { return {}; }  // takes up to a millisecond to ask
 
   // Runs operations that are the same whenever `key` is, in everything but what lies in memory: a backend may keep them
   // from one call and run them again for another without calling the function. They allocate nothing, wait for nothing

@@ -72,7 +72,8 @@ Result<Generation> generate(SessionStore& sessions, std::vector<int32_t> prompt,
       ++result.decode_tokens;
       result.decode_seconds = std::chrono::duration<double>(Clock::now() - prefilled).count();
     }
-    result.logits_hash = first ? (*step)->logits_hash : hash_logits((*step)->logits, result.logits_hash);
+    const uint64_t hash = (*step)->logits_hash;
+    result.logits_hash = first ? hash : join_hashes(result.logits_hash, hash);
 
     const int made = static_cast<int>(result.ids.size());
     if (options.tokens >= 0 && made >= options.tokens) {

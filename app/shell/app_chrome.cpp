@@ -296,6 +296,9 @@ void App::draw_status_details() {
     if (model) row("weights", format_bytes(model->weight_bytes()));
     row("KV cache", format_bytes(engine.kv_bytes));
     row("pages", format_bytes(engine.page_bytes));
+    if (const DeviceMemory& gpu = engine.device; gpu.total_bytes > 0) {
+      row("GPU", format_bytes(gpu.total_bytes - gpu.free_bytes) + " of " + format_bytes(gpu.total_bytes) + " taken");
+    }
     note("The KV cache holds keys and values of the lines that were used lately. Pages are what was captured for the panels; "
          "those of lines that are not shown are dropped above " + format_bytes(Engine::kPageBudget) + ".");
   } else {

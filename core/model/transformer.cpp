@@ -401,6 +401,9 @@ Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Wo
       ws.captures.deliver();
       if (!call.logits.empty()) std::memcpy(call.logits.data(), ws.logits_host.data(), call.logits.size_bytes());
     }
+  } catch (const DeviceMemoryError& error) {
+    return Error{ErrorKind::device, "The GPU has not enough memory for this step.", error.what(), "",
+                 "Use a shorter text, show fewer panels, or run it on the CPU (--device cpu)."};
   } catch (const DeviceError& error) {
     return Error{
         ErrorKind::device, "The GPU has failed.", error.what(), "",

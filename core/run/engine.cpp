@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "kernels/device_error.h"
+
 namespace glassbox {
 namespace {
 
@@ -161,8 +163,21 @@ void Engine::loop() {
     status_.kv_bytes = store_.kv_bytes();
     status_.page_bytes = store_.page_bytes();
     lock.unlock();
+    ask_device();
     wake_();
     lock.lock();
+  }
+}
+
+void Engine::ask_device() {
+  constexpr double kBetween = 1.0;  // seconds
+  if (store_.ops().on_host() || (device_asked_ > 0 && seconds_now() - device_asked_ < kBetween)) return;
+  device_asked_ = seconds_now();
+  try {
+    const DeviceMemory memory = store_.ops().memory();
+    std::lock_guard lock(mutex_);
+    status_.device = memory;
+  } catch (const DeviceError&) {  // the next step meets it and says so
   }
 }
 

@@ -33,6 +33,7 @@ struct EngineStatus {
   float progress = 0;       // of the running request, 0 … 1
   double busy_seconds = 0;  // how long it has been running
   size_t kv_bytes = 0, page_bytes = 0;
+  DeviceMemory device;  // of the GPU, whoever takes it; asked for now and then
   double prefill_rate = 0;  // tok/s, of the last call with 16 rows or more; 0: none yet
   double decode_rate = 0;   // tok/s, of the last calls with one row
 };
@@ -67,6 +68,7 @@ class Engine {
   void loop();
   EngineView answer(const ViewRequest& request);
   void note_speed(const StepTiming& timing);
+  void ask_device();
   std::shared_ptr<const Model> model_;
   SessionStore store_;
   std::function<void()> wake_;
@@ -77,6 +79,7 @@ class Engine {
   std::deque<BackgroundJob> background_;
   EngineView latest_;
   EngineStatus status_;
+  double device_asked_ = 0;  // when; the engine's thread alone
   double started_ = 0;
   std::atomic<bool> cancel_{false};      // by the user
   std::atomic<bool> superseded_{false};  // by a newer request

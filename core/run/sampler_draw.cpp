@@ -5,42 +5,74 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
+#include <functional>
 
 #include "core/run/sampler_math.h"
 
 namespace glassbox {
 namespace {
 
-constexpr size_t kMostHead = 2048;  // candidates that are sorted
-
 struct HeadCandidate {
   float value;  // penalised logit
   int32_t id;
 };
 
-// The first candidates of the list, in its order, at most kMostHead; empty where more of them are about equal.
-std::vector<HeadCandidate> find_head(std::span<const float> values, float greatest) {
-  // Bins of 1/16 below the greatest value. Subtraction and product round monotonically, so a bin holds neighbours.
-  constexpr float kBinsPerLogit = 16.0f;
-  constexpr size_t kBins = 512;
-  const auto bin_of = [&](float value) {
-    return static_cast<size_t>(std::min((greatest - value) * kBinsPerLogit, static_cast<float>(kBins - 1)));
-  };
-  std::array<uint32_t, kBins> counts{};
-  for (const float value : values) ++counts[bin_of(value)];
-  size_t bins = 0, count = 0;
-  while (bins < kBins && count + counts[bins] <= kMostHead) count += counts[bins++];
-  std::vector<HeadCandidate> head;
-  if (count == 0) return head;
-  head.reserve(count);
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (bin_of(values[i]) < bins) head.push_back({values[i], static_cast<int32_t>(i)});
+// Values in chunks, of each the greatest: few chunks have candidates for the head, and only these are looked at again.
+class ChunkedValues {
+ public:
+  explicit ChunkedValues(std::span<const float> values) : values_(values) {
+    greatest_.reserve(values.size() / kChunk + 1);
+    size_t begin = 0;
+    for (; begin + kChunk <= values.size(); begin += kChunk) greatest_.push_back(greatest_of_chunk(&values[begin]));
+    if (begin < values.size())
+      greatest_.push_back(*std::max_element(values.begin() + static_cast<ptrdiff_t>(begin), values.end()));
   }
-  std::sort(head.begin(), head.end(), [](const HeadCandidate& a, const HeadCandidate& b) {
-    return a.value != b.value ? a.value > b.value : a.id < b.id;
-  });
-  return head;
-}
+  float greatest() const { return *std::max_element(greatest_.begin(), greatest_.end()); }
+
+  // The first candidates of the list in its order: all that are as great as the `rank`-th greatest chunk, so at least
+  // `rank` if there are as many chunks. Empty where that makes more than `most`.
+  std::vector<HeadCandidate> head(size_t rank, size_t most) const {
+    std::vector<float> order = greatest_;
+    const auto last = order.begin() + static_cast<ptrdiff_t>(std::min(rank, order.size()) - 1);
+    std::nth_element(order.begin(), last, order.end(), std::greater<>());
+    std::vector<HeadCandidate> head;
+    for (size_t c = 0; c < greatest_.size(); ++c) {
+      if (greatest_[c] < *last) continue;
+      const size_t end = std::min((c + 1) * kChunk, values_.size());
+      for (size_t i = c * kChunk; i < end; ++i) {
+        if (values_[i] >= *last) head.push_back({values_[i], static_cast<int32_t>(i)});
+      }
+      if (head.size() > most) return {};
+    }
+    std::sort(head.begin(), head.end(), [](const HeadCandidate& a, const HeadCandidate& b) {
+      return a.value != b.value ? a.value > b.value : a.id < b.id;
+    });
+    return head;
+  }
+
+ private:
+  static constexpr size_t kChunk = 64;
+  static float greatest_of_chunk(const float* values) {
+    constexpr size_t kWidth = 4;
+    using Floats = float __attribute__((vector_size(kWidth * sizeof(float))));
+    std::array<Floats, 4> best;  // four, so that none waits for the one before
+    std::memcpy(best.data(), values, sizeof best);
+    for (size_t i = sizeof best / sizeof(float); i < kChunk; i += sizeof best / sizeof(float)) {
+      std::array<Floats, 4> next;
+      std::memcpy(next.data(), values + i, sizeof next);
+      for (size_t k = 0; k < best.size(); ++k) best[k] = next[k] > best[k] ? next[k] : best[k];
+    }
+    float greatest = best[0][0];
+    for (const Floats& lanes : best) {
+      for (size_t k = 0; k < kWidth; ++k) greatest = std::max(greatest, lanes[k]);
+    }
+    return greatest;
+  }
+
+  std::span<const float> values_;
+  std::vector<float> greatest_;
+};
 
 // The weights at one temperature.
 class Distribution {
@@ -133,21 +165,12 @@ class HeadChain {
   size_t head_, vocab_, kept_;
 };
 
-}  // namespace
-
-std::optional<int32_t> draw_from_head(std::span<const float> logits, const SamplerSettings& settings,
-                                      std::span<const int32_t> context, double u) {
-  std::vector<float> penalised;
-  if (has_penalties(settings)) penalised = penalise(logits, settings, context);
-  const std::span<const float> values = penalised.empty() ? logits : penalised;
-  const auto first = std::max_element(values.begin(), values.end());
-  if (!std::isfinite(*first)) return std::nullopt;
-  if (settings.temperature == 0.0f) return static_cast<int32_t>(first - values.begin());
-
-  const std::vector<HeadCandidate> head = find_head(values, *first);
-  if (head.empty()) return std::nullopt;
-  Distribution plain(values, head, *first, 1.0);
-  Distribution heated(values, head, *first, static_cast<double>(settings.temperature));
+// The draw's index, if it lies in the head and rounding does not matter.
+std::optional<size_t> draw_in_head(std::span<const float> values, std::span<const HeadCandidate> head,
+                                   const SamplerSettings& settings, double u) {
+  const float greatest = head.front().value;
+  Distribution plain(values, head, greatest, 1.0);
+  Distribution heated(values, head, greatest, static_cast<double>(settings.temperature));
   HeadChain chain(plain, head.size(), values.size());
   for (const SamplerStage stage : settings.order) {
     std::optional<size_t> kept = values.size();
@@ -163,9 +186,30 @@ std::optional<int32_t> draw_from_head(std::span<const float> logits, const Sampl
     }
     if (!kept || !chain.keep(*kept)) return std::nullopt;
   }
-  const std::optional<size_t> drawn = chain.find_share<true>(u);
-  if (!drawn) return std::nullopt;
-  return head[*drawn].id;
+  return chain.find_share<true>(u);
+}
+
+}  // namespace
+
+std::optional<int32_t> draw_from_head(std::span<const float> logits, const SamplerSettings& settings,
+                                      std::span<const int32_t> context, double u) {
+  std::vector<float> penalised;
+  if (has_penalties(settings)) penalised = penalise(logits, settings, context);
+  const std::span<const float> values = penalised.empty() ? logits : penalised;
+  const ChunkedValues chunks(values);
+  const float greatest = chunks.greatest();
+  if (!std::isfinite(greatest)) return std::nullopt;
+  if (settings.temperature == 0.0f) {
+    return static_cast<int32_t>(std::find(values.begin(), values.end(), greatest) - values.begin());
+  }
+  // A few hundred candidates nearly always hold the draw; a few thousand where the temperature is high.
+  const std::pair<size_t, size_t> attempts[] = {{256, 2048}, {values.size(), 8192}};
+  for (const auto& [rank, most] : attempts) {
+    const std::vector<HeadCandidate> head = chunks.head(rank, most);
+    if (head.empty()) break;
+    if (const std::optional<size_t> drawn = draw_in_head(values, head, settings, u)) return head[*drawn].id;
+  }
+  return std::nullopt;
 }
 
 int32_t draw_token(std::span<const float> logits, const SamplerSettings& settings, std::span<const int32_t> context,

@@ -39,9 +39,9 @@ struct Step {
   const Page* page(Tap tap, int layer, int position) const { return pages.find(tap, layer, position); }
 };
 
-// FNV-1a over the bits, four bytes at a time: equal hashes stand for equal bits. To take in several vectors one after
-// the other, hand in the hash of those before.
-inline constexpr uint64_t kLogitsHashStart = 14695981039346656037u;
-uint64_t hash_logits(std::span<const float> logits, uint64_t hash = kLogitsHashStart);
+// FNV-1a over the bits, four bytes at a time, in eight interleaved lines: equal hashes stand for equal bits.
+uint64_t hash_logits(std::span<const float> logits);
+// Of what came before and what comes next.
+uint64_t join_hashes(uint64_t hash, uint64_t next);
 
 }  // namespace glassbox

@@ -13,7 +13,7 @@ void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   if (error == cudaErrorMemoryAllocation) {
     (void)cudaGetLastError();  // it stays otherwise, and is taken for the next call's
-    throw std::bad_alloc();
+    throw DeviceMemoryError();
   }
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
@@ -86,6 +86,13 @@ void CudaOps::copy(const void* from, size_t bytes, void* to) {
 
 void CudaOps::wait() {
   check(cudaStreamSynchronize(stream()), "waiting for the GPU");
+}
+
+DeviceMemory CudaOps::memory() const {
+  (void)stream();
+  DeviceMemory memory;
+  check(cudaMemGetInfo(&memory.free_bytes, &memory.total_bytes), "asking the GPU for its memory");
+  return memory;
 }
 
 void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operations) {

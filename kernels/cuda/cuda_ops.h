@@ -15,7 +15,7 @@ namespace glassbox::cuda {
 
 class CudaOps : public Ops {
  public:
-  explicit CudaOps(int device);  // throws DeviceError, std::bad_alloc
+  explicit CudaOps(int device);  // throws DeviceError
   ~CudaOps() override;
 
   std::string description() const override { return description_; }
@@ -26,6 +26,7 @@ class CudaOps : public Ops {
   void download(const void* from, size_t bytes, void* host) override;
   void copy(const void* from, size_t bytes, void* to) override;
   void wait() override;
+  DeviceMemory memory() const override;
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;

@@ -10,7 +10,7 @@
 
 namespace glassbox::cuda {
 
-// Throws std::bad_alloc when memory ran out, else DeviceError with what was being done.
+// Throws DeviceMemoryError when memory ran out, else DeviceError with what was being done.
 void check(cudaError_t error, const char* what);
 
 class Recordings {

@@ -118,6 +118,25 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
   });
 }
 
+#ifdef GLASSBOX_CUDA_EMULATED
+TEST_CASE("a step that the device has no memory for is an error, and the next one runs", "[model][device]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> ids = {5, 17, 3, 200};
+  SessionStore store(model, make_cuda_ops(0));
+  const auto before = run_step(store, {ids, {}, Precision::fast, {}});
+  emulator::set_memory_limit(1);  // what is there stays
+  StepRequest request{{9, 8, 7, 6, 5, 4}, {}, Precision::fast, all_stored_taps(model->config())};
+  const auto failed = store.run(request);
+  REQUIRE_FALSE(failed.ok());
+  CHECK(failed.error().kind == ErrorKind::device);
+  CHECK(failed.error().message().find("memory") != std::string::npos);
+  emulator::set_memory_limit(0);
+  CHECK(store.run(request).ok());
+  CHECK(run_step(store, {ids, {}, Precision::fast, {}})->logits_hash == before->logits_hash);
+  CHECK(store.ops().memory().total_bytes > 0);
+}
+#endif
+
 TEST_CASE("a device that does not exist is refused with its name", "[device]") {
   const CudaDevices found = find_cuda_devices();
   CHECK(found.built_in);
