@@ -29,6 +29,14 @@ void Ops::heads_alone(const float* z, int64_t rows, int heads, int head_dim, flo
   }
 }
 
+bool Ops::decoder_layer(const DecoderLayer&, const AttentionArgs&, float*, const LayerOutputs&) {
+  return false;
+}
+
+bool Ops::head(const Norm&, const Linear&, float, const float*, int64_t, std::span<const int32_t>, float*, float*) {
+  return false;
+}
+
 void Ops::repeat(const RepeatKey&, const std::function<void()>& operations) {
   operations();
 }

@@ -83,6 +83,10 @@ struct DeviceMemory {
   size_t free_bytes = 0, total_bytes = 0;
 };
 
+struct DecoderLayer;  // kernels/decoder_layer.h
+struct LayerOutputs;
+struct Norm;
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -163,7 +167,18 @@ class Ops {
   // out = ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU in its tanh form, Hendrycks & Gimpel 2016). out may be x.
   virtual void gelu_tanh(const float* x, int64_t n, float* out) = 0;
 
-  // Rarely needed, or nothing but moving values; simple loops where the memory is the host's.
+  // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and the
+  // caller composes them (core/model/transformer.cpp has the definition of every value).
+
+  // A layer of a decoder. resid [R, C], in and out.
+  virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
+                             const LayerOutputs& outputs);
+  // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C] or
+  // null.
+  virtual bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
+                    std::span<const int32_t> logit_rows, float* logits, float* final_norm);
+
+  // ---- rarely needed, or nothing but moving values; simple loops where the memory is the host's
 
   // out[r, h] = row r of z with all heads but h set to zero. z [rows, H, D], out [rows, H, H·D].
   virtual void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out);

@@ -66,6 +66,19 @@ PlacedModel::PlacedModel(std::shared_ptr<const Model> model, Ops& ops)
   copier.move(copies_.head);
   copier.move(rope_frequency_, model_->config().rope_frequency.size());
   ops.wait();
+
+  // The same once more, as fused kernels want them.
+  const ModelConfig& config = model_->config();
+  const auto norm_of = [](const LayerConfig& layer, const NormWeights& weights) {
+    return Norm{layer.norm, layer.norm_eps, weights.weight, weights.bias};
+  };
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    const LayerConfig& layer = config.layers[l];
+    const LayerWeights& w = copies_.layers[l];
+    fused_.push_back({norm_of(layer, w.attn_norm), w.q, w.k, w.v, w.o, norm_of(layer, w.mlp_norm), w.gate, w.up, w.down,
+                      layer.activation, layer.rope ? rope_frequency_ : nullptr, config.rope_attention_factor});
+  }
+  final_norm_ = norm_of(config.layers.back(), copies_.final_norm);
 }
 
 const Weights& PlacedModel::weights(Precision precision) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/model/model.h"
+#include "kernels/decoder_layer.h"
 
 namespace glassbox {
 
@@ -20,6 +21,8 @@ class PlacedModel {
   const ModelConfig& config() const { return model_->config(); }
   // `precision`: what they are about to be used for. Throws std::bad_alloc.
   const Weights& weights(Precision precision) const;
+  const DecoderLayer& decoder_layer(int layer) const { return fused_[static_cast<size_t>(layer)]; }
+  const Norm& final_norm() const { return final_norm_; }
   const float* rope_frequency() const { return rope_frequency_; }  // [D/2], beside the weights; null without rotation
   uint64_t id() const { return id_; }                              // no other of this process has it
 
@@ -29,6 +32,8 @@ class PlacedModel {
   uint64_t id_;
   Weights copies_;  // on another device
   const float* rope_frequency_;
+  std::vector<DecoderLayer> fused_;  // [L], on another device
+  Norm final_norm_;
   std::vector<Buffer> memory_;
 };
 

@@ -82,7 +82,7 @@ struct Pass {
   const TapPlan* plan;
   std::span<const RowPosition> rows;
   PlacedRows placed;
-  const float* rope_frequency;
+  const PlacedModel& model;
   int64_t row_count() const { return static_cast<int64_t>(rows.size()); }
 
   const TapPlan::Site* wanted(Tap tap, int layer) const { return plan == nullptr ? nullptr : plan->site(tap, layer); }
@@ -139,7 +139,7 @@ void attention_input(const Pass& pass, int l, const LayerConfig& layer, const La
   round_to_cache(pass, cache, Tap::v, l, ws.v, kv_count);
   pass.at(Tap::v, l, ws.v);
   if (layer.rope) {
-    const float* frequency = pass.rope_frequency;
+    const float* frequency = pass.model.rope_frequency();
     const std::span<const RowPosition> at = pass.placed.rows;
     const float factor = pass.config.rope_attention_factor;
     pass.ops.rope(ws.q, at, layer.heads, layer.head_dim, frequency, factor, ws.q);
@@ -224,8 +224,8 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
   pass.at(Tap::attn_z, l, ws.z);
 }
 
-// Each head alone through W_O: the other heads' inputs are zero.
-void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
+// Each head alone through W_O: the other heads' inputs are zero. z [R, H, D]
+void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights, const float* z) {
   const TapPlan::Site* site = pass.wanted(Tap::head_out, l);
   if (site == nullptr) return;
   const size_t rows = pass.rows.size() * static_cast<size_t>(layer.heads);
@@ -235,7 +235,7 @@ void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const Layer
   float* const outputs = inputs + rows * row_floats;
   Linear without_bias = weights.o;
   without_bias.bias = {};
-  pass.ops.heads_alone(pass.ws.z, pass.row_count(), layer.heads, layer.head_dim, inputs);
+  pass.ops.heads_alone(z, pass.row_count(), layer.heads, layer.head_dim, inputs);
   pass.ops.linear(inputs, without_bias, pass.precision, static_cast<int64_t>(rows), outputs);
   pass.see(*site, Tap::head_out, l, pass.rows, layer.heads, pass.config.width, outputs);
 }
@@ -243,7 +243,7 @@ void head_outputs(const Pass& pass, int l, const LayerConfig& layer, const Layer
 void attention_output(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights) {
   Workspace& ws = pass.ws;
   const int64_t rows = pass.row_count();
-  head_outputs(pass, l, layer, weights);
+  head_outputs(pass, l, layer, weights, ws.z);
   pass.ops.linear(ws.z, weights.o, pass.precision, rows, ws.branch);
   pass.at(Tap::attn_out, l, ws.branch);
   pass.ops.add(ws.resid, ws.branch, rows * pass.config.width, ws.resid);
@@ -278,6 +278,37 @@ void mlp_output(const Pass& pass, int l, const LayerWeights& weights) {
   pass.at(Tap::resid_post, l, ws.resid);
 }
 
+// The layer in the backend's fused kernels, which store what taps want where it waits. False: it has none, or something
+// here is edited.
+bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights,
+                 const AttentionArgs& args) {
+  if (pass.ops.on_host() || (pass.plan != nullptr && pass.plan->edits_layer(l))) return false;
+  const CaptureSlots& slots = pass.ws.captures;
+  const auto slot = [&](Tap tap) { return slots.slot(tap, l); };
+  LayerOutputs outputs{.attn_norm = slot(Tap::attn_norm),
+                       .q = slot(Tap::q),
+                       .k = slot(Tap::k),
+                       .v = slot(Tap::v),
+                       .q_rot = slot(Tap::q_rot),
+                       .k_rot = slot(Tap::k_rot),
+                       .attn_z = slot(Tap::attn_z),
+                       .attn_out = slot(Tap::attn_out),
+                       .resid_mid = slot(Tap::resid_mid),
+                       .mlp_norm = slot(Tap::mlp_norm),
+                       .mlp_gate = slot(Tap::mlp_gate),
+                       .mlp_up = slot(Tap::mlp_up),
+                       .mlp_act = slot(Tap::mlp_act),
+                       .mlp_out = slot(Tap::mlp_out),
+                       .resid_post = slot(Tap::resid_post),
+                       .scores = slots.key_rows(Tap::attn_scores, l).data(),
+                       .pattern = slots.key_rows(Tap::attn_pattern, l).data()};
+  const bool heads_wanted = pass.wanted(Tap::head_out, l) != nullptr;
+  if (heads_wanted && outputs.attn_z == nullptr) outputs.attn_z = pass.ws.z;
+  if (!pass.ops.decoder_layer(pass.model.decoder_layer(l), args, pass.ws.resid, outputs)) return false;
+  if (heads_wanted) head_outputs(pass, l, layer, weights, outputs.attn_z);
+  return true;
+}
+
 void block_forward(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights, const KvPool& pool) {
   const AttentionArgs args{.rows = pass.placed.rows.data(),
                            .row_count = static_cast<int>(pass.rows.size()),
@@ -294,6 +325,7 @@ void block_forward(const Pass& pass, int l, const LayerConfig& layer, const Laye
                            .soft_cap = layer.soft_cap,
                            .window = layer.window};
   pass.at(Tap::resid_pre, l, pass.ws.resid);
+  if (fused_layer(pass, l, layer, weights, args)) return;
   attention_input(pass, l, layer, weights, args);
   attention(pass, l, layer, args);
   attention_output(pass, l, layer, weights);
@@ -316,6 +348,14 @@ void embed_rows(const Pass& pass, const Weights& weights) {
 // The head, for the rows that ask for it. logits: [rows that do, V] in the backend's memory.
 void head_rows(const Pass& pass, const Weights& weights, float* logits) {
   Workspace& ws = pass.ws;
+  const TapPlan::Site *norm_site = pass.wanted(Tap::final_norm, 0), *logits_site = pass.wanted(Tap::logits, 0);
+  const auto edited = [](const TapPlan::Site* site) { return site != nullptr && !site->edits.empty(); };
+  if (!pass.ops.on_host() && !edited(norm_site) && !edited(logits_site) &&
+      pass.ops.head(pass.model.final_norm(), weights.head, pass.config.logit_soft_cap, ws.resid, pass.row_count(),
+                    pass.placed.logit_rows, logits, ws.captures.slot(Tap::final_norm, 0))) {
+    if (logits_site != nullptr) pass.see(*logits_site, Tap::logits, 0, ws.logit_rows, 0, pass.config.vocab, logits);
+    return;
+  }
   norm(pass, pass.config.layers.back(), weights.final_norm, ws.resid, ws.normed);
   pass.at(Tap::final_norm, 0, ws.normed);
   const size_t count = ws.logit_rows.size(), values = count * static_cast<size_t>(pass.config.vocab);
@@ -329,8 +369,8 @@ void head_rows(const Pass& pass, const Weights& weights, float* logits) {
   if (const float cap = pass.config.logit_soft_cap; cap > 0) {
     pass.ops.soft_cap(logits, cap, static_cast<int64_t>(values), logits);
   }
-  if (const TapPlan::Site* site = pass.wanted(Tap::logits, 0)) {
-    pass.see(*site, Tap::logits, 0, ws.logit_rows, 0, pass.config.vocab, logits);
+  if (logits_site != nullptr) {
+    pass.see(*logits_site, Tap::logits, 0, ws.logit_rows, 0, pass.config.vocab, logits);
   }
 }
 
@@ -352,7 +392,7 @@ Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Wo
     const bool repeated =
         !ops.on_host() && call.rows.size() <= kMostRepeatedRows && (call.plan == nullptr || !call.plan->edits());
     const PlacedRows placed = place_rows(call, config, ws, repeated);
-    const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model.rope_frequency()};
+    const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model};
     if (!placed.scores.empty()) point_into_workspace(pass);
     ws.inputs.send();
     float* logits = call.logits.data();

@@ -99,6 +99,27 @@ void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operatio
   recordings_.run(key, stream(), operations);
 }
 
+bool CudaOps::decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
+                            const LayerOutputs& outputs) {
+  if (!fits_decoder_layer(layer, args)) return false;
+  const size_t bytes =
+      decoder_scratch_floats(args.heads, args.head_dim, static_cast<int>(layer.up.weight.rows())) * sizeof(float);
+  // What there was stays: recorded steps of another model may use it.
+  if (scratch_.empty() || scratch_.back().bytes() < bytes) scratch_.push_back(allocate(bytes));
+  check(cuda::decoder_layer(layer, args, resid, scratch_.back().f32(), outputs, stream()), "decoder_layer");
+  return true;
+}
+
+bool CudaOps::head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
+                   std::span<const int32_t> logit_rows, float* logits, float* final_norm) {
+  if (!fits_head(layer, rows)) return false;
+  const auto count = static_cast<int64_t>(logit_rows.size());
+  check(cuda::head(norm, layer, soft_cap, resid, rows, count == rows ? nullptr : logit_rows.data(), count, logits,
+                   final_norm, stream()),
+        "head");
+  return true;
+}
+
 void CudaOps::embed(const Tensor& table, std::span<const int32_t> ids, float* out) {
   check(cuda::embed(table, ids.data(), static_cast<int64_t>(ids.size()), out, stream()), "embed");
 }

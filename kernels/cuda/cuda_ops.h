@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/products.h"
@@ -29,6 +30,10 @@ class CudaOps : public Ops {
   DeviceMemory memory() const override;
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
+  bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
+                     const LayerOutputs& outputs) override;
+  bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
+            std::span<const int32_t> logit_rows, float* logits, float* final_norm) override;
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;
   void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
@@ -62,6 +67,7 @@ class CudaOps : public Ops {
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Products> products_;
   Recordings recordings_;
+  std::vector<Buffer> scratch_;  // of fused layers; the last one is used
 };
 
 }  // namespace glassbox::cuda

@@ -7,18 +7,6 @@
 namespace glassbox::cuda {
 namespace {
 
-bool fits(const DecoderLayer& layer, const AttentionArgs& args) {
-  const int64_t width = layer.o.weight.rows(), z_width = int64_t{args.heads} * args.head_dim;
-  const int64_t ff = layer.up.weight.rows(), kv_width = int64_t{args.kv_heads} * args.head_dim;
-  const auto has = [](const Linear& l, int64_t outputs, int64_t columns) {
-    return fits_product(l, columns) && l.weight.rows() == outputs;
-  };
-  return args.row_count <= kMostFusedRows && args.head_dim % 4 == 0 && args.head_dim <= kMostHeadDim &&
-         has(layer.q, z_width, width) && has(layer.k, kv_width, width) && has(layer.v, kv_width, width) &&
-         has(layer.o, width, z_width) && (layer.gate.weight.empty() || has(layer.gate, ff, width)) &&
-         has(layer.up, ff, width) && has(layer.down, width, ff);
-}
-
 DecoderScratch lay_out(float* scratch, int heads, int head_dim) {
   const int64_t width = int64_t{heads} * head_dim, states = int64_t{kMostSplits} * kMostFusedRows * heads;
   DecoderScratch s{};
@@ -30,6 +18,18 @@ DecoderScratch lay_out(float* scratch, int heads, int head_dim) {
 }
 
 }  // namespace
+
+bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args) {
+  const int64_t width = layer.o.weight.rows(), z_width = int64_t{args.heads} * args.head_dim;
+  const int64_t ff = layer.up.weight.rows(), kv_width = int64_t{args.kv_heads} * args.head_dim;
+  const auto has = [](const Linear& l, int64_t outputs, int64_t columns) {
+    return fits_product(l, columns) && l.weight.rows() == outputs;
+  };
+  return args.row_count <= kMostFusedRows && args.head_dim % 4 == 0 && args.head_dim <= kMostHeadDim &&
+         has(layer.q, z_width, width) && has(layer.k, kv_width, width) && has(layer.v, kv_width, width) &&
+         has(layer.o, width, z_width) && (layer.gate.weight.empty() || has(layer.gate, ff, width)) &&
+         has(layer.up, ff, width) && has(layer.down, width, ff);
+}
 
 size_t decoder_scratch_floats(int heads, int head_dim, int ff) {
   const size_t width = static_cast<size_t>(heads) * static_cast<size_t>(head_dim);
@@ -51,7 +51,7 @@ int split_count(const AttentionArgs& args) {
 cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid, float* scratch,
                           const LayerOutputs& outputs, cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
-  if (!fits(layer, args)) return cudaErrorInvalidValue;
+  if (!fits_decoder_layer(layer, args)) return cudaErrorInvalidValue;
   const DecoderScratch s = lay_out(scratch, args.heads, args.head_dim);
   cudaError_t error = attention_input(layer, args, resid, s, outputs, stream);
   if (error == cudaSuccess) error = attend(args, s, outputs, stream);

@@ -47,6 +47,10 @@ __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_l
 
 }  // namespace
 
+bool fits_head(const Linear& layer, int64_t rows) {
+  return rows <= kMostFusedRows && fits_product(layer, layer.weight.columns());
+}
+
 cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
                  const int32_t* logit_rows, int64_t count, float* logits, float* final_norm, cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
@@ -57,9 +61,7 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
                ? rmsnorm(resid, norm.weight, norm.eps, rows, columns, final_norm, stream)
                : layernorm(resid, norm.weight, norm.bias, norm.eps, rows, columns, final_norm, stream);
   }
-  if (rows > kMostFusedRows || count > rows || !fits_product(layer, columns)) {
-    return cudaErrorInvalidValue;
-  }
+  if (!fits_head(layer, rows) || count > rows) return cudaErrorInvalidValue;
   Head a{};
   a.input = {norm, resid, logit_rows, static_cast<int>(count)};
   a.weights = weight_matrix(layer);

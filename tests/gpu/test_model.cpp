@@ -119,6 +119,48 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
 }
 
 #ifdef GLASSBOX_CUDA_EMULATED
+// Ids one after the other; the launches of the last step, and whether it ran from a recording.
+emulator::Counters last_step(SessionStore& store, const std::vector<int32_t>& ids, size_t first, const ProbeSpec& needs,
+                             std::shared_ptr<const Step>* last = nullptr) {
+  for (size_t n = first; n <= ids.size(); ++n) {
+    emulator::reset_counters();
+    const auto step =
+        run_step(store, {{ids.begin(), ids.begin() + static_cast<ptrdiff_t>(n)}, {}, Precision::exact, needs});
+    if (last != nullptr) *last = step;
+  }
+  return emulator::counters();
+}
+
+TEST_CASE("a step is one recording, five launches a layer and two more, with taps and without", "[model]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const int64_t launches = 5 * model->config().layer_count() + 2;
+  const std::vector<int32_t> ids = {5, 17, 3, 200, 41, 41, 7, 99, 150, 12, 3, 9, 8};
+  std::shared_ptr<const Step> plain_step, tapped_step;
+  SessionStore plain(model, make_cuda_ops(0)), tapped(model, make_cuda_ops(0));
+  tapped.set_poison(true);
+  const ProbeSpec needs = all_stored_taps(model->config());
+  const emulator::Counters off = last_step(plain, ids, 9, {}, &plain_step);
+  CHECK(off.launches == launches);
+  CHECK(off.graph_launches == 1);
+  const emulator::Counters on = last_step(tapped, ids, 9, needs, &tapped_step);
+  CHECK(on.launches == launches);
+  CHECK(on.graph_launches == 1);
+  CHECK(plain_step->logits_hash == tapped_step->logits_hash);
+  // What a recording wrote is what this step's values are, not those of the step in which it was made.
+  SessionStore reference(model, make_reference_ops());
+  const auto truth = run_step(reference, {ids, {}, Precision::exact, needs});
+  CHECK(page_difference(*tapped_step, *truth, needs, model->config()) < kExactNmse);
+  // Another number of rows, an edit: other recordings, or none; and back.
+  StepRequest edited{ids, {*parse_edit("zero:attn_z:L1:H2")}, Precision::exact, needs};
+  CHECK(page_difference(*run_step(tapped, edited), *run_step(reference, edited), needs, model->config()) < kExactNmse);
+  std::vector<int32_t> longer = ids;
+  longer.insert(longer.end(), {1, 2, 3, 4, 5, 6});
+  const emulator::Counters after = last_step(tapped, longer, longer.size() - 3, needs, &tapped_step);
+  CHECK(after.graph_launches == 1);
+  CHECK(page_difference(*tapped_step, *run_step(reference, {longer, {}, Precision::exact, needs}), needs,
+                        model->config()) < kExactNmse);
+}
+
 TEST_CASE("a step that the device has no memory for is an error, and the next one runs", "[model][device]") {
   const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
   const std::vector<int32_t> ids = {5, 17, 3, 200};
