@@ -200,7 +200,9 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
   a.outputs = outputs;
   return with_kernel_rows(args.row_count, [&](auto rows) {
     WeightMatrix* const matrices[] = {&a.weights[0], &a.weights[1], &a.weights[2]};
-    a.plan = plan_product(rows, kOutputs, tiles, matrices, layer.q.weight.columns());
+    a.plan = plan_product(
+        {.rows = rows, .outputs = kOutputs, .tiles = tiles, .columns = layer.q.weight.columns(), .apart = true},
+        matrices);
     return launch(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream,
                   a);
   });
@@ -219,8 +221,11 @@ cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, c
   const int of_tile = gated ? kPairs : kOutputs;
   WeightMatrix* const matrices[] = {&a.up, &a.gate};
   return with_kernel_rows(rows, [&](auto kernel_rows) {
-    a.plan = plan_product(kernel_rows, kOutputs, (a.up.outputs + of_tile - 1) / of_tile,
-                          std::span(matrices).first(gated ? 2 : 1), layer.up.weight.columns());
+    a.plan = plan_product({.rows = kernel_rows,
+                           .outputs = kOutputs,
+                           .tiles = (a.up.outputs + of_tile - 1) / of_tile,
+                           .columns = layer.up.weight.columns()},
+                          std::span(matrices).first(gated ? 2 : 1));
     const auto kernel = gated ? make_mlp_input<kernel_rows, true> : make_mlp_input<kernel_rows, false>;
     return launch(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
   });

@@ -179,7 +179,11 @@ ResidualOutput residual_output(const Linear& layer, int rows, float* resid, floa
 
 void make_plan(ResidualOutput& a, int kernel_rows, int64_t columns) {
   WeightMatrix* const matrices[] = {&a.weights};
-  a.plan = plan_product(kernel_rows, kOutputs, (a.weights.outputs + kOutputs - 1) / kOutputs, matrices, columns);
+  a.plan = plan_product({.rows = kernel_rows,
+                         .outputs = kOutputs,
+                         .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
+                         .columns = columns},
+                        matrices);
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ struct HeadWeights {
 
 struct HeadFinish {
   const Head& a;
-  __device__ float prepare(int tile, int, int j) const {
+  using Early = float;  // the bias
+  __device__ Early prepare(int tile, int, int j) const {
     const int n = tile * kOutputs + j;
     return a.weights.bias != nullptr && n < a.weights.outputs ? a.weights.bias[n] : 0.0f;
   }
@@ -71,7 +72,11 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
   a.rows = static_cast<int>(rows);
   WeightMatrix* const matrices[] = {&a.weights};
   return with_kernel_rows(a.input.rows, [&](auto kernel_rows) {
-    a.plan = plan_product(kernel_rows, kOutputs, (a.weights.outputs + kOutputs - 1) / kOutputs, matrices, columns);
+    a.plan = plan_product({.rows = kernel_rows,
+                           .outputs = kOutputs,
+                           .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
+                           .columns = columns},
+                          matrices);
     return launch(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
   });
 }

@@ -7,11 +7,12 @@
 //   2. x to shared memory, as the source makes it; the weights from the registers to shared memory; barrier
 //   3. the next tile's weights to registers; products: `lanes` threads an output, each takes units of 32 values of K
 //      and multiplies them by all rows; their sums to shared memory; barrier
-//   4. four threads add an output's sums, always in the same order, and the finish takes it from there
+//   4. four threads add an output's sums, always in the same order, and the finish takes it from there; these finishers
+//      are the block's last threads, so that what they wait for early holds up as little as possible
 // Where K is too long for shared memory, steps 2 and 3 go over chunks of it.
 //
 // The source (product_sources.h) makes x, the finish knows what an output is for:
-//   Early prepare(tile, r, j)            loads what it needs early; r may be beyond the rows
+//   Early prepare(tile, r, j)            finishers alone: loads what is needed early; r may be beyond the rows
 //   void store(early, tile, r, j, total) is called by whole warps, in which j grows by one every kMergers lanes
 #pragma once
 
@@ -28,7 +29,7 @@ inline constexpr int kPiece = 16;             // bytes of a load
 inline constexpr int kMostPieces = 4;         // that a thread has under way
 inline constexpr int kRowScratch = kProductThreads / kWarp + 2;  // floats a row that sources share
 
-// Blocks that a multiprocessor must have registers for: what they have asked for is what is under way.
+// Blocks that a multiprocessor must at least have registers for.
 template <int kRows>
 inline constexpr int kProductBlocks = kRows == 1 ? 2 : 1;
 
@@ -153,9 +154,12 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
   pieces.fetch(row, 0, lane, plan.lanes);
 
   source.begin(of_source);
-  const int own_output = thread / kMergers, r = own_output / kOutputs, j = own_output % kOutputs;
+  constexpr int kFinishers = (kRows * kOutputs * kMergers + kWarp - 1) / kWarp * kWarp;
+  const int finisher = thread - (static_cast<int>(blockDim.x) - kFinishers);
+  const int own_output = finisher / kMergers, r = own_output / kOutputs, j = own_output % kOutputs;
   for (bool first = true; tile < plan.tiles; tile += blocks, first = false) {
-    const auto early = finish.prepare(tile, r, j);
+    typename Finish::Early early{};
+    if (finisher >= 0) early = finish.prepare(tile, r, j);
     float sum[kRows] = {};
     for (int begin = 0; begin < plan.columns; begin += plan.chunk) {
       const int left = plan.columns - begin, columns = left < plan.chunk ? left : plan.chunk;
@@ -177,9 +181,9 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
       }
       __syncthreads();
     }
-    if (own_warp() * (kWarp / kMergers) >= kRows * kOutputs) continue;  // whole warps
+    if (finisher < 0) continue;  // whole warps
     float total = 0.0f;
-    for (int i = thread % kMergers; r < kRows && i < plan.lanes; i += kMergers) {
+    for (int i = finisher % kMergers; r < kRows && i < plan.lanes; i += kMergers) {
       total += partials[own_output * plan.partial_pitch + i];
     }
     for (int lanes = 1; lanes < kMergers; lanes *= 2) total += __shfl_xor_sync(kAllLanes, total, lanes);
@@ -190,9 +194,15 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
 // Host. The matrix of a layer, or an empty one.
 WeightMatrix weight_matrix(const Linear& layer);
 
-// The plan of a product of up to `rows` (a kernel's kRows) rows with these matrices, all of the same K, `outputs` (its
-// kOutputs) of which are made at a time; sets their chunk_bytes.
-ProductPlan plan_product(int rows, int outputs, int tiles, std::span<WeightMatrix* const> matrices, int64_t columns);
+struct ProductShape {
+  int rows, outputs;  // the kernel's kRows and kOutputs
+  int tiles;          // of so many outputs
+  int64_t columns;    // K
+  // Whether the finishers, if there is room for them, have nothing else to do, because they wait for a chain of loads.
+  bool apart = false;
+};
+// Sets the matrices' chunk_bytes; all have the same K.
+ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* const> matrices);
 
 // Whether the layer's weights are as multiply() needs them.
 bool fits_product(const Linear& layer, int64_t columns);

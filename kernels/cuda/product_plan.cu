@@ -8,8 +8,8 @@ namespace {
 
 constexpr size_t kSharedBytes = 48 << 10;  // of a block, on every device
 
-// Blocks that run side by side: four on each of the 132 multiprocessors of an H100. Where there are more tiles, a block
-// makes several and keeps its x.
+// Blocks that run side by side for one row: four on each of the 132 multiprocessors of an H100. Where there are more
+// tiles, a block makes several and keeps its x.
 constexpr int kMostBlocks = 4 * 132;
 
 constexpr int rounded_up(int n, int to) {
@@ -17,12 +17,17 @@ constexpr int rounded_up(int n, int to) {
 }
 
 // The rest of the plan for this chunk of K.
-void fill_in(ProductPlan& plan, int rows, int outputs, std::span<WeightMatrix* const> matrices) {
+void fill_in(ProductPlan& plan, const ProductShape& shape, std::span<WeightMatrix* const> matrices) {
+  const int rows = shape.rows, outputs = shape.outputs;
   const int units = (plan.chunk + kUnit - 1) / kUnit, most_lanes = kProductThreads / outputs;
   const int turns = (units + most_lanes - 1) / most_lanes;
   plan.lanes = (units + turns - 1) / turns;
-  plan.threads = static_cast<unsigned>(
-      std::max(rounded_up(outputs * plan.lanes, kWarp), rounded_up(outputs * rows * kMergers, kWarp)));
+  // Products, x in one or two turns, and the finish.
+  const int finishers = rounded_up(outputs * rows * kMergers, kWarp);
+  int threads = std::max(rounded_up(outputs * plan.lanes, kWarp), finishers);
+  threads = std::max(threads, std::min(kProductThreads, rounded_up(units * kUnit / 4, kWarp)));
+  if (shape.apart && threads + finishers <= kProductThreads) threads += finishers;
+  plan.threads = static_cast<unsigned>(threads);
   // An odd number of the mergers' groups: eight groups' sums lie in different banks.
   plan.partial_pitch = ((plan.lanes + kMergers - 1) / kMergers | 1) * kMergers;
   int bytes = 0;
@@ -51,17 +56,17 @@ WeightMatrix weight_matrix(const Linear& layer) {
   return w;
 }
 
-ProductPlan plan_product(int rows, int outputs, int tiles, std::span<WeightMatrix* const> matrices, int64_t columns) {
+ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* const> matrices) {
   ProductPlan plan;
-  plan.columns = static_cast<int>(columns);
-  plan.tiles = tiles;
-  plan.blocks = static_cast<unsigned>(std::min(tiles, kMostBlocks));
+  plan.columns = static_cast<int>(shape.columns);
+  plan.tiles = shape.tiles;
+  plan.blocks = static_cast<unsigned>(std::min(shape.tiles, kMostBlocks));
   plan.chunk = plan.columns;
-  fill_in(plan, rows, outputs, matrices);
+  fill_in(plan, shape, matrices);
   // Equal chunks of whole K blocks.
   for (int chunks = 2; plan.shared_bytes > kSharedBytes; ++chunks) {
     plan.chunk = rounded_up((plan.columns + chunks - 1) / chunks, kQuantSuperBlock);
-    fill_in(plan, rows, outputs, matrices);
+    fill_in(plan, shape, matrices);
     if (plan.chunk == kQuantSuperBlock) break;
   }
   return plan;

@@ -2,7 +2,7 @@
 //   begin(shared)                      before anything else; may have barriers. shared: [kRowScratch · rows]
 //   stage(x, pitch, begin, columns, first)  the threads' parts of columns [begin, begin + columns) of all rows to
 //                                      shared memory, in units of kUnitPitch; `first`: they come for the first time
-//   close(shared)                      after the last of the first time; a barrier follows
+//   close(shared)                      when all have come once; a barrier follows
 //   factor(shared, r)                  what row r's products are multiplied by
 // Rows and their columns are multiples of four values, at multiples of 16 bytes.
 #pragma once
@@ -24,6 +24,10 @@ __device__ inline float4 load_quad(const float* from, bool there) {
   return there ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
 }
 
+// Quads that a thread asks for before it needs one of them.
+template <int kRows>
+inline constexpr int kQuadsAtOnce = kRows <= 2 ? 2 : 1;
+
 struct RowsInput {
   const float* x = nullptr;  // [rows, K]
   int rows = 0;
@@ -35,12 +39,20 @@ class RowsSource {
   __device__ RowsSource(const RowsInput& in, int columns) : in_(in), columns_(columns) {}
   __device__ void begin(float*) {}
   __device__ void stage(float* x, int pitch, int begin, int columns, bool) {
-    for (int quad = static_cast<int>(threadIdx.x); quad < quads_of(columns); quad += static_cast<int>(blockDim.x)) {
-      float4 v[kRows];
-      const bool there = 4 * quad < columns;
-      const float* from = in_.x + begin + 4 * quad;
-      for (int r = 0; r < kRows; ++r) v[r] = load_quad(from + int64_t{r} * columns_, there && r < in_.rows);
-      for (int r = 0; r < kRows; ++r) quad_of(x, pitch, r, quad) = v[r];
+    constexpr int kAtOnce = kQuadsAtOnce<kRows>;
+    const int threads = static_cast<int>(blockDim.x), quads = quads_of(columns);
+    for (int first = static_cast<int>(threadIdx.x); first < quads; first += kAtOnce * threads) {
+      float4 v[kAtOnce][kRows];
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int k = 4 * (first + i * threads);
+        const float* from = in_.x + begin + k;
+        for (int r = 0; r < kRows; ++r) {
+          v[i][r] = load_quad(from + int64_t{r} * columns_, k < columns && r < in_.rows);
+        }
+      }
+      for (int i = 0; i < kAtOnce && first + i * threads < quads; ++i) {
+        for (int r = 0; r < kRows; ++r) quad_of(x, pitch, r, first + i * threads) = v[i][r];
+      }
     }
   }
   __device__ void close(float*) {}
@@ -111,27 +123,23 @@ class NormSource {
     }
   }
 
-  __device__ void stage(float* x, int pitch, int begin, int columns, bool first) {
-    for (int quad = static_cast<int>(threadIdx.x); quad < quads_of(columns); quad += static_cast<int>(blockDim.x)) {
-      const int k = begin + 4 * quad;
-      const bool there = 4 * quad < columns;
-      const float4 w = load_quad(in_.norm.weight + k, there);
-      const bool biased = there && in_.norm.kind == NormKind::layer && in_.norm.bias != nullptr;
-      const float4 b = load_quad(biased ? in_.norm.bias + k : nullptr, biased);
-      float4 v[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        v[r] = r < in_.rows ? load_quad(in_.row(r, columns_) + k, there) : make_float4(0, 0, 0, 0);
-      }
-      for (int r = 0; r < kRows; ++r) {
-        float4& out = quad_of(x, pitch, r, quad);
-        if (in_.norm.kind == NormKind::rms) {
-          if (first) square_[r] += v[r].x * v[r].x + v[r].y * v[r].y + v[r].z * v[r].z + v[r].w * v[r].w;
-          out = make_float4(v[r].x * w.x, v[r].y * w.y, v[r].z * w.z, v[r].w * w.w);
-        } else {
-          out = make_float4(
-              fmaf((v[r].x - mean_[r]) * scale_[r], w.x, b.x), fmaf((v[r].y - mean_[r]) * scale_[r], w.y, b.y),
-              fmaf((v[r].z - mean_[r]) * scale_[r], w.z, b.z), fmaf((v[r].w - mean_[r]) * scale_[r], w.w, b.w));
+  __device__ void stage(float* x, int pitch, int begin, int columns, bool) {
+    constexpr int kAtOnce = kQuadsAtOnce<kRows>;
+    const int threads = static_cast<int>(blockDim.x), quads = quads_of(columns);
+    for (int first = static_cast<int>(threadIdx.x); first < quads; first += kAtOnce * threads) {
+      float4 weight[kAtOnce], bias[kAtOnce], v[kAtOnce][kRows];
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int k = 4 * (first + i * threads);
+        const bool biased = k < columns && in_.norm.kind == NormKind::layer && in_.norm.bias != nullptr;
+        weight[i] = load_quad(in_.norm.weight + begin + k, k < columns);
+        bias[i] = load_quad(biased ? in_.norm.bias + begin + k : nullptr, biased);
+        for (int r = 0; r < kRows; ++r) {
+          v[i][r] = r < in_.rows ? load_quad(in_.row(r, columns_) + begin + k, k < columns) : make_float4(0, 0, 0, 0);
         }
+      }
+      for (int i = 0; i < kAtOnce && first + i * threads < quads; ++i) {
+        for (int r = 0; r < kRows; ++r)
+          quad_of(x, pitch, r, first + i * threads) = made(r, v[i][r], weight[i], bias[i]);
       }
     }
   }
@@ -152,6 +160,15 @@ class NormSource {
   }
 
  private:
+  __device__ float4 made(int r, float4 v, float4 w, float4 b) {
+    if (in_.norm.kind == NormKind::rms) {
+      square_[r] += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+      return make_float4(v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w);
+    }
+    const float mean = mean_[r], scale = scale_[r];
+    return make_float4(fmaf((v.x - mean) * scale, w.x, b.x), fmaf((v.y - mean) * scale, w.y, b.y),
+                       fmaf((v.z - mean) * scale, w.z, b.z), fmaf((v.w - mean) * scale, w.w, b.w));
+  }
   NormInput in_;
   int columns_;
   float square_[kRows] = {}, mean_[kRows] = {}, scale_[kRows] = {};
