@@ -68,8 +68,8 @@ TEST_CASE("products without memory throw, and work when there is some") {
   const Setup setup(DType::q4_1, false);
   const auto allocated = static_cast<size_t>(emulator::counters().allocated_bytes);
   emulator::set_memory_limit(allocated + 100);
-  CHECK_THROWS_AS(setup.run(*ops), std::bad_alloc);
-  CHECK_THROWS_AS(setup.run(*ops), std::bad_alloc);
+  CHECK_THROWS_AS(setup.run(*ops), DeviceMemoryError);
+  CHECK_THROWS_AS(setup.run(*ops), DeviceMemoryError);
   ops->wait();  // the error does not stay
   emulator::set_memory_limit(0);
   setup.run(*ops);
