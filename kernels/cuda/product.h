@@ -207,11 +207,10 @@ ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* cons
 // Whether the layer's weights are as multiply() needs them.
 bool fits_product(const Linear& layer, int64_t columns);
 
-// Calls start(kernel rows) with the smallest of 1, 2, 4 and 8 that holds `rows`, as a constant.
+// Calls start(kernel rows) with the smallest of 1, 4 and 8 that holds `rows`, as a constant.
 template <class Start>
 cudaError_t with_kernel_rows(int rows, const Start& start) {
   if (rows == 1) return start(std::integral_constant<int, 1>());
-  if (rows == 2) return start(std::integral_constant<int, 2>());
   if (rows <= 4) return start(std::integral_constant<int, 4>());
   return start(std::integral_constant<int, 8>());
 }

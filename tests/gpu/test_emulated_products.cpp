@@ -2,6 +2,7 @@
 // happens when there is no memory.
 #include "kernels/cuda/products.h"
 #include "kernels/cuda_devices.h"
+#include "kernels/device_error.h"
 #include "tests/gpu/linear_problem.h"
 
 namespace glassbox::testing {
