@@ -30,6 +30,13 @@ struct ForwardCall {
   std::function<bool(int layer)> between_layers;  // may be empty; false cancels the call
 };
 
+// Rows of one call of a prefill. On the host: enough for the matrix products to reuse each weight, few enough to stay
+// in the cache. A GPU is idle in part with so few, and takes most of its time to begin.
+inline constexpr int kHostRowsPerCall = 256, kDeviceRowsPerCall = 512;
+inline int rows_per_call(const Ops& ops) {
+  return ops.on_host() ? kHostRowsPerCall : kDeviceRowsPerCall;
+}
+
 // The activations of one call in the backend's memory, allocated once and reused. Names are those of the taps.
 class Workspace {
  public:

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <new>
 
+#include "core/model/transformer.h"
 #include "kernels/device_error.h"
 
 namespace glassbox {
@@ -59,7 +60,7 @@ size_t device_bytes(const Model& model) {
     per_row = std::max(per_row, 2 * queries + 2 * keys + 2 * static_cast<size_t>(layer.ff));
   }
   per_row += 3 * static_cast<size_t>(config.width);
-  constexpr size_t kRows = 256, kLogitRows = 32;  // of a session's calls
+  constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;  // of a session's calls
   return model.weight_bytes() + per_position * static_cast<size_t>(config.context) +
          (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kSpareBytes;
 }

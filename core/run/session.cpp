@@ -7,8 +7,6 @@
 namespace glassbox {
 namespace {
 
-// Rows of one forward call. Enough for the matrix products to reuse each weight, few enough to stay in the cache.
-constexpr int kMaxRows = 256;
 // Rows of a call that wants logits at every position: 32 × 49 152 × 4 bytes are 6 MiB.
 constexpr int kMaxLogitRows = 32;
 // Logits kept for steps that are shown again (196 KiB each for the default model).
@@ -39,7 +37,8 @@ SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<O
     : model_(std::move(model)),
       ops_(std::move(ops)),
       placed_(model_, *ops_),
-      workspace_(std::make_unique<Workspace>(model_->config(), std::min(kMaxRows, model_->config().context), *ops_)),
+      workspace_(std::make_unique<Workspace>(model_->config(), std::min(rows_per_call(*ops_), model_->config().context),
+                                             *ops_)),
       page_pool_(std::make_shared<PagePool>()),
       max_sessions_(max_sessions) {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
@@ -180,7 +179,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   for (size_t i = 0; i < recipe.edits.size(); ++i) plan.add_edit(recipe.edits[i], 0, patches[i]);
 
   const bool all_logits = logits_start < length - 1;
-  const int chunk = std::min(workspace_->max_rows(), all_logits ? kMaxLogitRows : kMaxRows);
+  const int chunk = all_logits ? std::min(workspace_->max_rows(), kMaxLogitRows) : workspace_->max_rows();
   std::vector<ForwardRow> rows;
   KvSequence* const sequences[] = {&session.kv};
   Result<void> result;

@@ -41,8 +41,6 @@ namespace {
 using json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-// Rows of one forward call of a prefill, as SessionStore (core/run/session.cpp) cuts them.
-constexpr int kRowsPerCall = 256;
 constexpr int kMostSequences = 16;
 // Untimed work before the timed one: threads wake up, the clock of the cores rises, the other side's data leave the
 // caches.
@@ -83,7 +81,7 @@ class Bench {
     if (model_->config().vocab < kFirstToken + kTokenSpan) give_up("the model has fewer tokens than are used here");
     placed_ = std::make_unique<PlacedModel>(model_, *ops_);
     pool_ = std::make_shared<KvPool>(model_->config(), Precision::fast, ops_);
-    workspace_ = std::make_unique<Workspace>(model_->config(), kRowsPerCall, *ops_);
+    workspace_ = std::make_unique<Workspace>(model_->config(), rows_per_call(*ops_), *ops_);
     logits_.resize(static_cast<size_t>(model_->config().vocab) * kMostSequences);
     line_ = std::make_unique<KvSequence>(pool_);
   }
@@ -117,11 +115,12 @@ class Bench {
             {"context", config.context}};
   }
 
-  // Positions [begin, end) of one sequence, in calls of kRowsPerCall rows; the head for the last one.
+  // Positions [begin, end) of one sequence, in calls as SessionStore cuts them; the head for the last one.
   void run(KvSequence& sequence, int number, int begin, int end, const TapPlan* plan = nullptr) {
     KvSequence* const sequences[] = {&sequence};
-    for (int from = begin; from < end; from += kRowsPerCall) {
-      const int to = std::min(from + kRowsPerCall, end);
+    const int most = workspace_->max_rows();
+    for (int from = begin; from < end; from += most) {
+      const int to = std::min(from + most, end);
       rows_.clear();
       for (int position = from; position < to; ++position)
         rows_.push_back({token_at(number, position), 0, position, position + 1 == end});
