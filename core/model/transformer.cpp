@@ -410,8 +410,10 @@ Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Wo
     };
     if (repeated) {
       if (cancelled(0)) return cancelled_at(0);
-      size_t blocks = 0;
-      for (const KvSequence* sequence : call.sequences) blocks = 31 * blocks + (sequence->blocks().size() + 15) / 16;
+      uint64_t blocks = 0;  // the sizes of the tables, FNV-1a
+      for (const KvSequence* sequence : call.sequences) {
+        blocks = (blocks ^ (sequence->blocks().size() + 15) / 16) * 1099511628211u;
+      }
       ops.repeat({model.id(), ws.generation(), ws.inputs.generation(), ws.captures.generation(),
                   ws.captures.layout_hash(), blocks, static_cast<uint64_t>(placed.longest),
                   call.rows.size() | ws.logit_rows.size() << 16 | call.sequences.size() << 32 |
