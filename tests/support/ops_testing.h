@@ -13,12 +13,16 @@
 
 namespace glassbox::testing {
 
-// The names of the CPU backends that this machine can run.
+// The names of the CPU backends that this machine can run; under ThreadSanitizer the best of them, because they share the
+// threads' work in the same way.
 inline std::vector<std::string> available_isas() {
   std::vector<std::string> names;
   for (const char* name : {"portable", "avx2", "avx512"}) {
     if (make_cpu_ops({.threads = 1, .isa = name}) != nullptr) names.emplace_back(name);
   }
+#ifdef __SANITIZE_THREAD__
+  names.erase(names.begin(), names.end() - 1);
+#endif
   return names;
 }
 
