@@ -30,7 +30,6 @@ class CaptureSlots {
   float* slot(Tap tap, int layer) const;
   std::span<const KeyRow> key_rows(Tap tap, int layer) const;  // [R] in the backend's memory, or empty
 
-  bool empty() const { return slots_.empty(); }
   void start_download();  // after the operations; then the backend is waited for
   void deliver();         // into the pages
   // What the addresses depend on.

@@ -25,7 +25,10 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
   ws.captures.lay_out(call.plan, config, ws.rows, ws.logit_rows, repeated ? placed.longest : 0);
 
   const size_t count = call.rows.size(), sequences = call.sequences.size();
-  const bool in_steps = call.plan != nullptr && call.plan->edits();
+  bool in_steps = false;  // the attention of some layer
+  for (int layer = 0; call.plan != nullptr && layer < config.layer_count(); ++layer) {
+    in_steps = in_steps || call.plan->edits_attention(layer);
+  }
   const auto table_size = [](const KvSequence& sequence) {
     return static_cast<size_t>(rounded_up(static_cast<int>(sequence.blocks().size()), 16));
   };
