@@ -37,6 +37,8 @@ bool Ops::head(const Norm&, const Linear&, float, const float*, int64_t, std::sp
   return false;
 }
 
+void Ops::draw(const float*, int64_t, std::span<const DrawRow>) {}
+
 void Ops::repeat(const RepeatKey&, const std::function<void()>& operations) {
   operations();
 }

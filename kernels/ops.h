@@ -86,6 +86,7 @@ struct DeviceMemory {
 struct DecoderLayer;  // kernels/decoder_layer.h
 struct LayerOutputs;
 struct Norm;
+struct DrawRow;  // kernels/draw.h
 
 class Ops {
  public:
@@ -104,6 +105,11 @@ class Ops {
   virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
   virtual void copy(const void* from, size_t bytes, void* to);
   virtual void wait() {}
+  // Notes, under one of kMarks numbers, that all operations called so far are done; wait_for() waits for that alone, and
+  // not for those called since.
+  static constexpr int kMarks = 2;
+  virtual void mark(int) {}
+  virtual void wait_for(int) {}
   virtual DeviceMemory memory() const { return {}; }  // takes up to a millisecond to ask
 
   // Runs operations that are the same whenever `key` is, in everything but what lies in memory: a backend may keep them
@@ -177,6 +183,11 @@ class Ops {
   // null.
   virtual bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
                     std::span<const int32_t> logit_rows, float* logits, float* final_norm);
+
+  // Draws a token for each row of logits [rows.size(), V] where they are: the one that the sampler chain draws on the
+  // host, or none, with Drawn::decided 0. Rows share no memory. Precondition: draws().
+  virtual bool draws() const { return false; }
+  virtual void draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows);
 
   // ---- rarely needed, or nothing but moving values; simple loops where the memory is the host's
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/hash.h"
+
 namespace glassbox {
 
 void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::span<const RowPosition> rows,
@@ -92,8 +94,8 @@ void CaptureSlots::deliver() {
 }
 
 uint64_t CaptureSlots::layout_hash() const {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
-  const auto add = [&](uint64_t value) { hash = (hash ^ value) * 1099511628211u; };
+  uint64_t hash = kHashStart;
+  const auto add = [&](uint64_t value) { hash = join_hashes(hash, value); };
   for (const Slot& slot : slots_) {
     add(static_cast<uint64_t>(slot.layer) * kTapCount + static_cast<uint64_t>(slot.tap));
     add(slot.first);

@@ -34,7 +34,8 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
   };
   size_t bytes = 3 * StepInputs::room<int32_t>(count) + StepInputs::room<RowPosition>(count) +
                  StepInputs::room<std::byte* const*>(sequences) + ws.captures.inputs_room() +
-                 (in_steps ? 2 * StepInputs::room<KeyRow>(count) : 0);
+                 (in_steps ? 2 * StepInputs::room<KeyRow>(count) : 0) +
+                 (call.draw != nullptr ? StepInputs::room<DrawRow>(1) : 0);
   for (const KvSequence* sequence : call.sequences) bytes += StepInputs::room<std::byte*>(table_size(*sequence));
   StepInputs& inputs = ws.inputs;
   inputs.begin(bytes);
@@ -64,6 +65,12 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
   if (in_steps) {
     placed.scores = inputs.add<KeyRow>(count);
     placed.pattern = inputs.add<KeyRow>(count);
+  }
+  if (call.draw != nullptr) {
+    const auto draws = inputs.add<DrawRow>(1);
+    draws[0] = call.draw->row;
+    placed.draws = inputs.placed(draws);
+    placed.ids = {call.draw->token, 1};
   }
   ws.captures.describe_keys(inputs);
   return placed;

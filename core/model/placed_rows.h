@@ -11,6 +11,7 @@ struct PlacedRows {
   std::byte* const* const* sequences = nullptr;
   int sequence_count = 0;
   std::span<KeyRow> scores, pattern;  // of an attention that runs in steps, as the host sees them
+  std::span<const DrawRow> draws;
   int longest = 0;                    // AttentionArgs::longest
 };
 

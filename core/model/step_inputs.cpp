@@ -12,17 +12,19 @@ uint64_t fresh_number() {
 
 void StepInputs::begin(size_t bytes) {
   used_ = 0;
-  if (bytes <= host_.bytes()) return;
-  const size_t size = std::max(bytes, 2 * host_.bytes());
+  second_half_ = !second_half_;
+  if (2 * bytes <= host_.bytes()) return;
+  const size_t size = room<std::byte>(std::max(bytes, host_.bytes()));
   generation_ = fresh_number();
+  ops_.wait();  // for what reads the old memory
   host_ = {};
   placed_ = {};
   if (!ops_.on_host()) placed_ = ops_.allocate(size);
-  host_ = ops_.allocate_staging(size);
+  host_ = ops_.allocate_staging(2 * size);
 }
 
 void StepInputs::send() {
-  if (!ops_.on_host()) ops_.upload(host_.data(), used_, placed_.data());
+  if (!ops_.on_host()) ops_.upload(half(), used_, placed_.data());
 }
 
 }  // namespace glassbox

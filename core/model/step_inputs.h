@@ -20,12 +20,13 @@ class StepInputs {
   static constexpr size_t room(size_t count) {
     return (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
   }
-  // Forgets what was there and makes room. Throws std::bad_alloc. Precondition: what was sent before has been copied.
+  // Forgets what was there and makes room; waits for the backend where there is too little. Throws std::bad_alloc.
+  // Precondition: what was sent the time before the last has been copied.
   void begin(size_t bytes);
   // The next `count` values, to be filled before send(). Precondition: there is room.
   template <class T>
   std::span<T> add(size_t count) {
-    T* const values = reinterpret_cast<T*>(host_.data() + used_);
+    T* const values = reinterpret_cast<T*>(half() + used_);
     used_ += room<T>(count);
     return {values, count};
   }
@@ -34,7 +35,7 @@ class StepInputs {
   const T* placed(const T* host) const {
     return ops_.on_host()
                ? host
-               : reinterpret_cast<const T*>(placed_.data() + (reinterpret_cast<const std::byte*>(host) - host_.data()));
+               : reinterpret_cast<const T*>(placed_.data() + (reinterpret_cast<const std::byte*>(host) - half()));
   }
   template <class T>
   std::span<const T> placed(std::span<T> host) const {
@@ -46,8 +47,11 @@ class StepInputs {
 
  private:
   static constexpr size_t kAlignment = 16;
+  // The host fills one half while the other is still being copied.
+  std::byte* half() const { return host_.data() + (second_half_ ? host_.bytes() / 2 : 0); }
   Ops& ops_;
   Buffer host_, placed_;
+  bool second_half_ = false;
   size_t used_ = 0;
   uint64_t generation_ = 0;
 };

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
+#include <functional>
 
+#include "core/model/failures.h"
 #include "core/model/placed_rows.h"
-#include "kernels/device_error.h"
+#include "kernels/hash.h"
 
 namespace glassbox {
 
@@ -309,7 +310,9 @@ bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerW
   return true;
 }
 
-void block_forward(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights, const KvPool& pool) {
+void block_forward(const Pass& pass, int l, const Weights& all_weights, const KvPool& pool) {
+  const LayerConfig& layer = pass.config.layers[static_cast<size_t>(l)];
+  const LayerWeights& weights = all_weights.layers[static_cast<size_t>(l)];
   const AttentionArgs args{.rows = pass.placed.rows.data(),
                            .row_count = static_cast<int>(pass.rows.size()),
                            .longest = pass.placed.longest,
@@ -374,91 +377,104 @@ void head_rows(const Pass& pass, const Weights& weights, float* logits) {
   }
 }
 
+// A short step, whose operations are the same from one to the next.
+void run_repeated(const Pass& pass, const ForwardCall& call, const Weights& weights, float* logits) {
+  const Workspace& ws = pass.ws;
+  uint64_t blocks = kHashStart;  // the sizes of the tables
+  for (const KvSequence* sequence : call.sequences) {
+    blocks = join_hashes(blocks, (sequence->blocks().size() + 15) / 16);
+  }
+  // A step that draws has no captures.
+  const uint64_t others = call.draw == nullptr ? ws.captures.generation() : call.draw->generation;
+  const uint64_t counts = call.rows.size() | ws.logit_rows.size() << 16 | call.sequences.size() << 32 |
+                          static_cast<uint64_t>(pass.precision) << 48 | uint64_t{call.draw != nullptr} << 56;
+  const auto operations = [&] {
+    embed_rows(pass, weights);
+    for (int layer = 0; layer < pass.config.layer_count(); ++layer) {
+      block_forward(pass, layer, weights, call.sequences.front()->pool());
+    }
+    head_rows(pass, weights, logits);
+    if (call.draw != nullptr) pass.ops.draw(logits, pass.config.vocab, pass.placed.draws);
+  };
+  pass.ops.repeat({pass.model.id(), ws.generation(), ws.inputs.generation(), others, ws.captures.layout_hash(), blocks,
+                   static_cast<uint64_t>(pass.placed.longest), counts},
+                  std::ref(operations));
+}
+
+Error cancelled_at(int layer) {
+  return {ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
+}
+
+// Sends all operations of the call. The logits are where they are returned to be after ops.wait(), in the backend's
+// memory. Errors: cancelled. Throws std::bad_alloc and DeviceError.
+Result<float*> send_operations(const PlacedModel& model, Ops& ops, Precision precision, Workspace& ws,
+                               const ForwardCall& call) {
+  const ModelConfig& config = model.config();
+  const auto cancelled = [&](int layer) { return call.between_layers && !call.between_layers(layer); };
+  const Weights& weights = model.weights(precision);
+  size_t logit_count = 0;
+  for (const ForwardRow& row : call.rows) {
+    KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
+    sequence.reserve(row.position + 1);
+    if (row.logits) logit_count += static_cast<size_t>(config.vocab);
+  }
+  const bool repeated =
+      !ops.on_host() && call.rows.size() <= kMostRepeatedRows && (call.plan == nullptr || !call.plan->edits());
+  const PlacedRows placed = place_rows(call, config, ws, repeated);
+  const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model};
+  if (!placed.scores.empty()) point_into_workspace(pass);
+  ws.inputs.send();
+  float* logits = call.logits.data();
+  if (!ops.on_host()) {
+    ws.reserve(ws.logits_memory, logit_count, ops);
+    logits = ws.logits_memory.f32();
+  }
+  if (repeated) {
+    if (cancelled(0)) return cancelled_at(0);
+    run_repeated(pass, call, weights, logits);
+    return logits;
+  }
+  embed_rows(pass, weights);
+  for (int layer = 0; layer < config.layer_count(); ++layer) {
+    if (cancelled(layer)) {
+      ops.wait();  // nothing that the caller owns is in use any more
+      return cancelled_at(layer);
+    }
+    block_forward(pass, layer, weights, call.sequences.front()->pool());
+  }
+  head_rows(pass, weights, logits);
+  return logits;
+}
+
 }  // namespace
 
 Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& ws, const ForwardCall& call) {
-  const ModelConfig& config = model.config();
-  const auto cancelled = [&](int layer) { return call.between_layers && !call.between_layers(layer); };
-  const auto cancelled_at = [](int layer) {
-    return Error{ErrorKind::cancelled, "Cancelled.", "layer " + std::to_string(layer), "", ""};
-  };
-  try {
+  const Result<void> done = report_failures([&]() -> Result<void> {
     ops.wait();  // what a call that failed has left running may still read the inputs
-    const Weights& weights = model.weights(precision);
-    for (const ForwardRow& row : call.rows) {
-      KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
-      sequence.reserve(row.position + 1);
+    if (!ops.on_host() && ws.logits_host.bytes() < call.logits.size_bytes()) {
+      ws.logits_host = {};
+      ws.logits_host = ops.allocate_staging(call.logits.size_bytes());
     }
-    const bool repeated =
-        !ops.on_host() && call.rows.size() <= kMostRepeatedRows && (call.plan == nullptr || !call.plan->edits());
-    const PlacedRows placed = place_rows(call, config, ws, repeated);
-    const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model};
-    if (!placed.scores.empty()) point_into_workspace(pass);
-    ws.inputs.send();
-    float* logits = call.logits.data();
-    if (!ops.on_host()) {
-      ws.reserve(ws.logits_memory, call.logits.size(), ops);
-      logits = ws.logits_memory.f32();
-      if (ws.logits_host.bytes() < call.logits.size_bytes()) {
-        ws.logits_host = {};
-        ws.logits_host = ops.allocate_staging(call.logits.size_bytes());
-      }
-    }
-    const KvPool& pool = call.sequences.front()->pool();
-    const auto run_layer = [&](size_t layer) {
-      block_forward(pass, static_cast<int>(layer), config.layers[layer], weights.layers[layer], pool);
-    };
-    if (repeated) {
-      if (cancelled(0)) return cancelled_at(0);
-      uint64_t blocks = 0;  // the sizes of the tables, FNV-1a
-      for (const KvSequence* sequence : call.sequences) {
-        blocks = (blocks ^ (sequence->blocks().size() + 15) / 16) * 1099511628211u;
-      }
-      ops.repeat({model.id(), ws.generation(), ws.inputs.generation(), ws.captures.generation(),
-                  ws.captures.layout_hash(), blocks, static_cast<uint64_t>(placed.longest),
-                  call.rows.size() | ws.logit_rows.size() << 16 | call.sequences.size() << 32 |
-                      static_cast<uint64_t>(precision) << 48},
-                 [&] {
-                   embed_rows(pass, weights);
-                   for (size_t layer = 0; layer < config.layers.size(); ++layer) run_layer(layer);
-                   head_rows(pass, weights, logits);
-                 });
-    } else {
-      embed_rows(pass, weights);
-      for (size_t layer = 0; layer < config.layers.size(); ++layer) {
-        if (cancelled(static_cast<int>(layer))) {
-          ops.wait();  // nothing that the caller owns is in use any more
-          return cancelled_at(static_cast<int>(layer));
-        }
-        run_layer(layer);
-      }
-      head_rows(pass, weights, logits);
-    }
-    if (!ops.on_host()) {
-      ws.captures.start_download();
-      ops.download(logits, call.logits.size_bytes(), ws.logits_host.data());
-    }
+    const Result<float*> logits = send_operations(model, ops, precision, ws, call);
+    if (!logits) return logits.error();
+    if (ops.on_host()) return {};
+    ws.captures.start_download();
+    ops.download(*logits, call.logits.size_bytes(), ws.logits_host.data());
     ops.wait();
-    if (!ops.on_host()) {
-      ws.captures.deliver();
-      if (!call.logits.empty()) std::memcpy(call.logits.data(), ws.logits_host.data(), call.logits.size_bytes());
-    }
-  } catch (const DeviceMemoryError& error) {
-    return Error{ErrorKind::device, "The GPU has not enough memory for this step.", error.what(), "",
-                 "Use a shorter text, show fewer panels, or run it on the CPU (--device cpu)."};
-  } catch (const DeviceError& error) {
-    return Error{
-        ErrorKind::device, "The GPU has failed.", error.what(), "",
-        "Run it on the CPU (--device cpu). If it happens again, look at the system's log for NVIDIA's messages."};
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
-                 "Use a shorter text, or show fewer panels."};
-  }
+    ws.captures.deliver();
+    if (!call.logits.empty()) std::memcpy(call.logits.data(), ws.logits_host.data(), call.logits.size_bytes());
+    return {};
+  });
+  if (!done) return done;
   for (const ForwardRow& row : call.rows) {
     KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
     sequence.commit(std::max(sequence.length(), row.position + 1));
   }
   return {};
+}
+
+void send_forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& ws, const ForwardCall& call) {
+  (void)send_operations(model, ops, precision, ws, call);
 }
 
 }  // namespace glassbox

@@ -11,6 +11,7 @@
 #include "core/model/placed_model.h"
 #include "core/model/step_inputs.h"
 #include "core/probe/plan.h"
+#include "kernels/draw.h"
 
 namespace glassbox {
 
@@ -22,12 +23,20 @@ struct ForwardRow {
   bool logits;  // the head is applied to this row
 };
 
+// A step whose one row runs a token that was drawn beside the logits of the step before, and which draws the next one.
+struct DrawCall {
+  const int32_t* token;  // in the backend's memory; it takes the place of ForwardRow::token
+  DrawRow row;           // copied to the backend's memory; all its pointers lead there
+  uint64_t generation;   // another one where `token` is
+};
+
 struct ForwardCall {
   std::span<const ForwardRow> rows;  // [R], at most Workspace::max_rows()
   std::span<KvSequence* const> sequences;
   const TapPlan* plan = nullptr;                  // null: nothing is seen or changed
   std::span<float> logits;                        // [rows with logits, V], in the order of the rows
   std::function<bool(int layer)> between_layers;  // may be empty; false cancels the call
+  const DrawCall* draw = nullptr;                 // for send_forward(), of one row and without a plan
 };
 
 // Rows of one call of a prefill. On the host: enough for the matrix products to reuse each weight, few enough to stay
@@ -80,5 +89,10 @@ class Workspace {
 // and caches made for `ops`.
 Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
                      const ForwardCall& call);
+// Begins such a run on a backend that draws, and leaves it running: nothing is committed, and the logits stay in the
+// backend's memory. A second may be sent before the first is done. Throws what report_failures() makes errors of.
+// Preconditions as above; call.draw set, call.plan and call.between_layers empty, ops.draws().
+void send_forward(const PlacedModel& model, Ops& ops, Precision precision, Workspace& workspace,
+                  const ForwardCall& call);
 
 }  // namespace glassbox

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/io/json_fields.h"
+#include "kernels/hash.h"
 
 namespace glassbox {
 namespace {
@@ -269,12 +270,12 @@ std::string edit_help() {
 }
 
 uint64_t hash_edits(const std::vector<Edit>& edits) {
-  // FNV-1a over the stored form: edits are few, and their JSON is already what makes two of them equal.
+  // Over the stored form: edits are few, and their JSON is already what makes two of them equal.
   uint64_t hash = 0;
   for (const Edit& edit : edits) {
     if (!edit.enabled) continue;
-    if (hash == 0) hash = 14695981039346656037u;
-    for (const char c : to_json(edit).dump() + "\n") hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211u;
+    if (hash == 0) hash = kHashStart;
+    for (const char c : to_json(edit).dump() + "\n") hash = join_hashes(hash, static_cast<uint8_t>(c));
   }
   return hash;
 }

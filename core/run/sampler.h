@@ -10,11 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/result.h"
+#include "kernels/draw.h"
 
 namespace glassbox {
 
-// The stages that can be reordered, after the penalties (which always come first) and before the draw.
-enum class SamplerStage : uint8_t { temperature, top_k, top_p, min_p };
 std::string_view stage_name(SamplerStage stage);  // "temperature", "top_k", …
 
 // The stages keep heads of one list: the candidates by penalised logit, greatest first, ties by id. A stage sees the
@@ -49,6 +48,8 @@ nlohmann::json to_json(const SamplerSettings& settings);
 // A key that is absent has its default; an unknown key, a wrong type or a value out of range is an error (usage) whose
 // `where` is the key.
 Result<SamplerSettings> sampler_from_json(const nlohmann::json& json);
+// For a draw on a device. Precondition: check_sampler(settings) succeeded.
+DrawSettings draw_settings(const SamplerSettings& settings);
 // Equal settings have equal hashes, on every machine.
 uint64_t hash_sampler(const SamplerSettings& settings);
 

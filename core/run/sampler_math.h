@@ -14,10 +14,8 @@ constexpr size_t kLanes = 2;  // of a vector register that every machine of this
 using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
 using Words = int64_t __attribute__((vector_size(kLanes * sizeof(int64_t))));
 
-// Replaces each x ≤ 0 by eˣ, within 2 units of the last place; 0 below −708, where doubles have no full precision left.
-// Our own, so that cuts and draws do not depend on the machine's mathematical library. x = n·ln 2 + r with |r| ≤ ½ ln 2
-// (Cody & Waite 1980), and Taylor's series of eʳ up to r¹³, whose rest is below 1e-17. Two at a time, which changes no
-// bit. Precondition: `count` is a multiple of kLanes.
+// Replaces each x ≤ 0 by eˣ as kernels/exp_below_zero.h has it. Two at a time, which changes no bit. Precondition:
+// `count` is a multiple of kLanes.
 void exp_below_zero(double* values, size_t count);
 
 bool has_penalties(const SamplerSettings& settings);

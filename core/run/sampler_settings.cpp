@@ -6,6 +6,7 @@
 
 #include "core/io/json_fields.h"
 #include "core/run/sampler.h"
+#include "kernels/hash.h"
 
 namespace glassbox {
 
@@ -114,11 +115,25 @@ Result<SamplerSettings> sampler_from_json(const nlohmann::json& json) {
   return settings;
 }
 
+DrawSettings draw_settings(const SamplerSettings& settings) {
+  DrawSettings draw{settings.repetition_penalty,
+                    settings.presence_penalty,
+                    settings.frequency_penalty,
+                    settings.penalty_window,
+                    settings.temperature,
+                    settings.top_k,
+                    settings.top_p,
+                    settings.min_p,
+                    {}};
+  std::copy(settings.order.begin(), settings.order.end(), draw.order.begin());
+  return draw;
+}
+
 uint64_t hash_sampler(const SamplerSettings& settings) {
   // FNV-1a over the fields in order, each as 32 bits, low byte first.
-  uint64_t hash = 0xcbf29ce484222325u;
+  uint64_t hash = kHashStart;
   const auto take = [&hash](uint32_t word) {
-    for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (word >> shift & 0xffu)) * 0x100000001b3u;
+    for (int shift = 0; shift < 32; shift += 8) hash = join_hashes(hash, word >> shift & 0xffu);
   };
   const auto take_float = [&take](float value) { take(std::bit_cast<uint32_t>(value + 0.0f)); };  // −0 becomes 0
   take_float(settings.repetition_penalty);

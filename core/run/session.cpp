@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
+
+#include "core/model/failures.h"
 
 namespace glassbox {
 namespace {
@@ -247,10 +248,43 @@ Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request
     step->logits_hash = hash_logits(step->logits);
     step->pages = session.pages;
     return std::shared_ptr<const Step>(std::move(step));
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorKind::failed, "There is not enough memory for this step.", "", "",
-                 "Use a shorter text, or show fewer panels."};
+  } catch (...) {
+    return error_of_exception();
   }
+}
+
+Result<std::unique_ptr<DrawnLine>> SessionStore::draw_on(const std::vector<int32_t>& tokens, Precision precision) {
+  if (const Result<void> good = check({tokens, {}, precision, {}}); !good) return good.error();
+  const Recipe recipe{model_->hash(), {tokens.begin(), tokens.end() - 1}, {}, precision, {}};
+  try {
+    Session* session = &open(recipe, {});
+    if (session->kv.length() < static_cast<int>(recipe.tokens.size())) {
+      const Result<std::shared_ptr<const Step>> step = run({recipe.tokens, {}, precision, {}});
+      if (!step) return step.error();
+      session = &sessions_.front();
+    }
+    auto line = std::make_unique<DrawnLine>(*this, *session, tokens.back());
+    if (const Result<void> begun = line->steps_.begin(tokens); !begun) return begun.error();
+    return line;
+  } catch (...) {
+    return error_of_exception();
+  }
+}
+
+DrawnLine::DrawnLine(SessionStore& store, SessionStore::Session& session, int32_t newest)
+    : session_(session), newest_(newest), steps_(store.placed_, *store.ops_, session.precision, *store.workspace_) {}
+
+Result<void> DrawnLine::send(const DrawSettings& settings, double u) {
+  return steps_.send(session_.kv, settings, u);
+}
+
+Result<Drawn> DrawnLine::receive() {
+  const Result<Drawn> drawn = steps_.receive();
+  if (!drawn || drawn->decided == 0) return drawn;
+  session_.kv.commit(session_.kv.length() + 1);
+  session_.tokens.push_back(newest_);
+  newest_ = drawn->token;
+  return drawn;
 }
 
 Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,

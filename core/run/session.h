@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "core/model/transformer.h"
+#include "core/model/drawn_steps.h"
 #include "core/run/step.h"
 
 namespace glassbox {
@@ -22,6 +22,8 @@ struct StepRequest {
   Precision precision = Precision::fast;
   ProbeSpec needs;  // what must be in the step's pages, for all positions
 };
+
+class DrawnLine;
 
 class SessionStore {
  public:
@@ -39,6 +41,10 @@ class SessionStore {
   Result<void> run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                           const StepProgress& progress = {});
 
+  // The line of these tokens, of which all but the last are in its cache then, for a device that draws from it. Nothing
+  // else of the store may be used while it is in use. Errors: those of run(). Precondition: ops().draws().
+  Result<std::unique_ptr<DrawnLine>> draw_on(const std::vector<int32_t>& tokens, Precision precision);
+
   // Drops the pages of lines that were not used lately until at most `bytes` remain.
   void trim_pages(size_t bytes);
   size_t kv_bytes() const;
@@ -48,6 +54,7 @@ class SessionStore {
   void set_poison(bool poison) { poison_ = poison; }  // tests: pages start as NaN
 
  private:
+  friend class DrawnLine;
   struct Session;
   struct KeptLogits;
   Session& open(const Recipe& recipe, const ProbeSpec& needs);
@@ -68,6 +75,24 @@ class SessionStore {
   std::list<KeptLogits> logits_;  // most recently used first
   int max_sessions_;
   bool poison_ = false;
+};
+
+// A line that goes on with tokens drawn beside their logits, one step ahead of the host.
+class DrawnLine {
+ public:
+  static constexpr int kMost = DrawnSteps::kMost;
+  DrawnLine(SessionStore& store, SessionStore::Session& session, int32_t newest);
+  // As those of DrawnSteps; a token that was decided is in the line from then on, as if run() had run it.
+  Result<void> send(const DrawSettings& settings, double u);
+  Result<Drawn> receive();
+  int on_their_way() const { return steps_.on_their_way(); }
+  int length() const { return steps_.length(); }
+
+ private:
+  friend class SessionStore;
+  SessionStore::Session& session_;
+  int32_t newest_;  // the token that the oldest step on its way runs
+  DrawnSteps steps_;
 };
 
 }  // namespace glassbox

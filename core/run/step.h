@@ -8,6 +8,7 @@
 
 #include "core/probe/edits.h"
 #include "core/probe/pages.h"
+#include "kernels/hash.h"
 #include "kernels/ops.h"
 
 namespace glassbox {
@@ -38,10 +39,5 @@ struct Step {
   // Null when it was not captured. For the last position pass length() − 1.
   const Page* page(Tap tap, int layer, int position) const { return pages.find(tap, layer, position); }
 };
-
-// FNV-1a over the bits, four bytes at a time, in eight interleaved lines: equal hashes stand for equal bits.
-uint64_t hash_logits(std::span<const float> logits);
-// Of what came before and what comes next.
-uint64_t join_hashes(uint64_t hash, uint64_t next);
 
 }  // namespace glassbox

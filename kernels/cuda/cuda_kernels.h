@@ -12,6 +12,7 @@
 #include <span>
 
 #include "kernels/decoder_layer.h"
+#include "kernels/draw.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
@@ -76,6 +77,11 @@ struct BiasFill {
   float* out;
 };
 cudaError_t fill_rows(std::span<const BiasFill> list, int64_t rows, cudaStream_t stream);
+
+// draw.cu
+
+// Draws a token for each row of logits [row_count, V]: see Ops::draw.
+cudaError_t draw(const float* logits, int64_t vocab, const DrawRow* rows, int64_t row_count, cudaStream_t stream);
 
 // rope.cu
 

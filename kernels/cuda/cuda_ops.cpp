@@ -38,6 +38,7 @@ CudaOps::CudaOps(int device) : device_(device) {
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
   description_ = "cuda " + std::string(properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
+  for (cudaEvent_t& event : marks_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
   products_ = std::make_unique<Products>(stream_);
   description_ += ", " + products_->description();
 }
@@ -46,6 +47,7 @@ CudaOps::~CudaOps() {
   cudaStreamSynchronize(stream_);
   recordings_.clear();
   products_.reset();
+  for (const cudaEvent_t event : marks_) cudaEventDestroy(event);
   cudaStreamDestroy(stream_);
 }
 
@@ -88,6 +90,15 @@ void CudaOps::wait() {
   check(cudaStreamSynchronize(stream()), "waiting for the GPU");
 }
 
+void CudaOps::mark(int which) {
+  check(cudaEventRecord(marks_[static_cast<size_t>(which)], stream()), "recording an event");
+}
+
+void CudaOps::wait_for(int which) {
+  (void)stream();
+  check(cudaEventSynchronize(marks_[static_cast<size_t>(which)]), "waiting for the GPU");
+}
+
 DeviceMemory CudaOps::memory() const {
   (void)stream();
   DeviceMemory memory;
@@ -118,6 +129,10 @@ bool CudaOps::head(const Norm& norm, const Linear& layer, float soft_cap, const 
                    final_norm, stream()),
         "head");
   return true;
+}
+
+void CudaOps::draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows) {
+  check(cuda::draw(logits, vocab, rows.data(), static_cast<int64_t>(rows.size()), stream()), "draw");
 }
 
 void CudaOps::embed(const Tensor& table, std::span<const int32_t> ids, float* out) {

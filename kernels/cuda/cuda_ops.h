@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class CudaOps : public Ops {
   void download(const void* from, size_t bytes, void* host) override;
   void copy(const void* from, size_t bytes, void* to) override;
   void wait() override;
+  void mark(int which) override;
+  void wait_for(int which) override;
   DeviceMemory memory() const override;
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
@@ -34,6 +37,8 @@ class CudaOps : public Ops {
                      const LayerOutputs& outputs) override;
   bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
             std::span<const int32_t> logit_rows, float* logits, float* final_norm) override;
+  bool draws() const override { return true; }
+  void draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows) override;
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;
   void layernorm(const float* x, const float* weight, const float* bias, float eps, int64_t rows, int64_t n,
@@ -65,6 +70,7 @@ class CudaOps : public Ops {
   int device_;
   std::string description_;
   cudaStream_t stream_ = nullptr;
+  std::array<cudaEvent_t, kMarks> marks_{};
   std::unique_ptr<Products> products_;
   Recordings recordings_;
   std::vector<Buffer> scratch_;  // of fused layers; the last one is used

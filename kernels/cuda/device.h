@@ -8,8 +8,8 @@
 //   GLASSBOX_UNROLL for (…)                                         instead of #pragma unroll
 //
 // The shared ones are macros because neither a static nor an extern declaration can be given to the threads of one
-// emulated block. What the emulator has: threads and blocks, __syncthreads, __syncwarp, shuffles, votes, atomics, f16
-// and bf16 conversions. Not: tensor cores, asynchronous copies, cooperative groups, inline PTX.
+// emulated block. What the emulator has: threads and blocks, __syncthreads (also counting), __syncwarp, shuffles, votes,
+// atomics, f16 and bf16 conversions. Not: tensor cores, asynchronous copies, cooperative groups, inline PTX.
 #pragma once
 
 #ifdef GLASSBOX_CUDA_EMULATED

@@ -17,7 +17,8 @@ find_library(cuda_runtime cudart_static HINTS ${cuda_root}/lib64 ${cuda_root}/li
              NO_DEFAULT_PATH REQUIRED)
 
 list(GET cuda_architectures -1 cuda_newest)
-set(cuda_options -std=c++20 -O3 -I ${CMAKE_SOURCE_DIR} -Werror all-warnings -Xcompiler=-Wall,-Wextra
+# --expt-relaxed-constexpr: kernels call constexpr functions that the host shares (std::bit_cast, kernels/hash.h).
+set(cuda_options -std=c++20 -O3 --expt-relaxed-constexpr -I ${CMAKE_SOURCE_DIR} -Werror all-warnings -Xcompiler=-Wall,-Wextra
     -Xptxas=-v,-warn-spills,-Werror --threads 0
     -gencode arch=compute_${cuda_newest},code=compute_${cuda_newest})
 foreach(architecture IN LISTS cuda_architectures)
@@ -30,11 +31,15 @@ file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cu)
 foreach(kernel IN LISTS cuda_kernels)
   get_filename_component(name ${kernel} NAME_WE)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/cuda_${name}.o)
+  set(own_options)
+  if(name STREQUAL draw)  # the same bits as the host's
+    set(own_options --fmad=false)
+  endif()
   add_custom_command(
     OUTPUT ${object}
     # What each kernel takes of a multiprocessor stays beside the object, for tests/run.
     COMMAND sh -c [["$@" > "$0" 2>&1 || { cat "$0"; exit 1; }]] ${object}.log
-            ${GLASSBOX_CCACHE} ${GLASSBOX_NVCC} ${cuda_options} -MD -MF ${object}.d -c ${kernel} -o ${object}
+            ${GLASSBOX_CCACHE} ${GLASSBOX_NVCC} ${cuda_options} ${own_options} -MD -MF ${object}.d -c ${kernel} -o ${object}
     DEPENDS ${kernel}
     DEPFILE ${object}.d
     COMMENT "Building CUDA object ${name}.cu"

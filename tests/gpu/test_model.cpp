@@ -1,7 +1,8 @@
 // Whole models on the device: the same session, taps, edits and golden values as on the CPU.
 #include <catch2/generators/catch_generators.hpp>
 
-#include "core/run/session.h"
+#include "core/run/generate.h"
+#include "core/run/random.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/device_error.h"
 #include "tests/gpu/parity.h"
@@ -116,6 +117,80 @@ TEST_CASE("prefill, steps, taps and edits on the device are those of the referen
       CHECK(truth->logits_hash != expected->logits_hash);
     }
   });
+}
+
+Generation generated(SessionStore& store, const GenerateRequest& request, int stop_after = -1) {
+  int tokens = 0;
+  const Result<Generation> made = generate(store, request, [&](int32_t) { return ++tokens != stop_after; });
+  if (!made) FAIL(made.error().message());
+  return *made;
+}
+
+TEST_CASE("tokens drawn on the device are those that the host draws, and so is the line they leave", "[model][draw]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  SamplerSettings warm, penalised;
+  warm.temperature = 0.9f;
+  warm.top_k = 20;
+  penalised.temperature = 0.0f;
+  penalised.repetition_penalty = 1.4f;
+  penalised.penalty_window = -1;
+  SamplerSettings hot;  // the head of a small vocabulary is all of it
+  hot.temperature = 1.5f;
+  under_schedules([&] {
+    for (const SamplerSettings& sampler : {warm, penalised, hot}) {
+      SessionStore ahead(model, make_cuda_ops(0)), plain(model, make_cuda_ops(0));
+      GenerateRequest request{.tokens = {5, 17, 3, 200, 41}, .sampler = sampler, .seed = 11, .most = 12};
+      request.ignore_end = true;
+      const Generation made = generated(ahead, request);
+      REQUIRE(made.ids.size() == 12);
+      CHECK(made.finish == Finish::length);
+      std::vector<int32_t> tokens = request.tokens;
+      uint64_t hash = 0;
+      for (const int32_t id : made.ids) {
+        const auto step = run_step(plain, {tokens, {}, Precision::fast, {}});
+        hash = tokens == request.tokens ? step->logits_hash : join_hashes(hash, step->logits_hash);
+        CHECK(id == draw_token(step->logits, sampler, tokens, draw_uniform(11, 0, tokens.size())));
+        tokens.push_back(id);
+      }
+      CHECK(made.logits_hash == hash);
+      // What was drawn is in the line's cache: a step goes on from there, with taps, as anywhere.
+      const StepRequest next = all_taps_of(*model, tokens, Precision::fast);
+      CHECK(run_step(ahead, {tokens, {}, Precision::fast, {}})->timing.rows <= 2);
+      CHECK(page_difference(*run_step(ahead, next), *run_step(plain, next), next.needs, model->config()) < 1e-9);
+    }
+  });
+}
+
+TEST_CASE("a generation on the device stops where it should, and another goes on from there", "[model][draw]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  SessionStore store(model, make_cuda_ops(0));
+  GenerateRequest request{.tokens = {5, 17, 3}, .seed = 4};
+  request.ignore_end = true;
+  for (const int most : {0, 1, 2, 3, 5}) {
+    request.most = most;
+    CHECK(generated(store, request).ids.size() == static_cast<size_t>(most));
+  }
+  request.most = 8;
+  const Generation whole = generated(store, request);
+  const Generation part = generated(store, request, 3);
+  CHECK(part.finish == Finish::stopped);
+  CHECK(std::equal(part.ids.begin(), part.ids.end(), whole.ids.begin()));
+  CHECK(part.ids.size() == 3);
+  request.tokens.insert(request.tokens.end(), whole.ids.begin(), whole.ids.begin() + 4);
+  request.most = 4;
+  const Generation rest = generated(store, request);
+  CHECK(std::equal(rest.ids.begin(), rest.ids.end(), whole.ids.begin() + 4));
+  // To the end of the context, and no further.
+  request.most = -1;
+  const Generation full = generated(store, request);
+  CHECK(full.finish == Finish::context);
+  CHECK(request.tokens.size() + full.ids.size() == static_cast<size_t>(model->config().context) + 1);
+  // Asked to stop between two tokens.
+  int asked = 0;
+  const Result<Generation> cancelled = generate(
+      store, request, [](int32_t) { return true; }, [&](double) { return ++asked < 20; });
+  REQUIRE(!cancelled.ok());
+  CHECK(cancelled.error().kind == ErrorKind::cancelled);
 }
 
 #ifdef GLASSBOX_CUDA_EMULATED

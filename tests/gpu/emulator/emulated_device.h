@@ -27,7 +27,8 @@ inline constexpr int warpSize = 32;
 
 namespace glassbox::emulator {
 
-void meet_block(const std::source_location& where);
+// Returns how many threads of the block came with a true predicate.
+unsigned meet_block(bool predicate, const std::source_location& where);
 enum class WarpCall : uint8_t;
 unsigned meet_warp(WarpCall call, unsigned mask, bool predicate, const std::source_location& where);
 unsigned own_lane();
@@ -61,7 +62,10 @@ template <class T, class Change>
 using glassbox_where = std::source_location;
 
 inline void __syncthreads(const glassbox_where& where = glassbox_where::current()) {
-  glassbox::emulator::meet_block(where);
+  glassbox::emulator::meet_block(false, where);
+}
+inline int __syncthreads_count(int predicate, const glassbox_where& where = glassbox_where::current()) {
+  return static_cast<int>(glassbox::emulator::meet_block(predicate != 0, where));
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, const glassbox_where& where = glassbox_where::current()) {
   glassbox::emulator::meet_warp(glassbox::emulator::WarpCall{0}, mask, false, where);
@@ -146,6 +150,12 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
 }
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned bits) {
   return static_cast<unsigned>((uint64_t{high} << 32 | low) >> (bits & 31));
+}
+inline double __longlong_as_double(long long bits) {
+  return std::bit_cast<double>(bits);
+}
+inline long long __double_as_longlong(double x) {
+  return std::bit_cast<long long>(x);
 }
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);

@@ -45,7 +45,7 @@ struct Warp {
 class Block {
  public:
   void run(const Launch& launch);
-  void meet(const std::source_location& where);
+  void meet(bool predicate, const std::source_location& where);
   void meet_warp(WarpCall call, unsigned mask, const std::source_location& where);
   void begin_thread() { fiber_entered(host_); }
   [[noreturn]] void end_thread();
@@ -174,9 +174,10 @@ void Block::leave() {
   for (;;) switch_fiber(running().thread->context, host_);
 }
 
-void Block::meet(const std::source_location& where) {
+void Block::meet(bool predicate, const std::source_location& where) {
   Thread& thread = *running().thread;
   thread.where = where;
+  thread.result = predicate ? 1 : 0;
   if (waiting_ == 0) first_waiting_ = thread.number;
   const std::source_location& other = threads[first_waiting_].where;
   if (!same_place(other, where)) {
@@ -186,6 +187,9 @@ void Block::meet(const std::source_location& where) {
   wait(Thread::State::at_barrier);
   if (++waiting_ == size) {
     waiting_ = 0;
+    unsigned votes = 0;
+    for (unsigned i = 0; i < size; ++i) votes += threads[i].result;
+    for (unsigned i = 0; i < size; ++i) threads[i].result = votes;
     ++running().segment;
     for (unsigned i = 0; i < size; ++i) make_ready(threads[i]);
   }
@@ -373,8 +377,9 @@ uint32_t warp_time() {
 
 // What a kernel calls (emulated_device.h).
 
-void meet_block(const std::source_location& where) {
-  block().meet(where);
+unsigned meet_block(bool predicate, const std::source_location& where) {
+  block().meet(predicate, where);
+  return running().thread->result;
 }
 
 unsigned meet_warp(WarpCall call, unsigned mask, bool predicate, const std::source_location& where) {

@@ -1,0 +1,21 @@
+// What the engine's memory and devices throw, as errors for the user.
+#pragma once
+
+#include "core/base/result.h"
+
+namespace glassbox {
+
+// Of the exception that is being handled. Throws it again if it is none of these: device (DeviceError, its memory),
+// failed (std::bad_alloc).
+Error error_of_exception();
+
+template <class Work>
+Result<void> report_failures(const Work& work) {
+  try {
+    return work();
+  } catch (...) {
+    return error_of_exception();
+  }
+}
+
+}  // namespace glassbox

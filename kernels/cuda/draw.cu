@@ -1,0 +1,303 @@
+// Drawing a token beside its logits: the same that the whole chain of core/run/sampler.h draws on the host, or none.
+// The method is that of core/run/sampler_draw.cpp: the head of the sorted list decides nearly always. Weights in the
+// head and their sums are in fp64 in the chain's order, with its bits; what lies beyond is summed in fp32, and where
+// the error of that sum could decide, the draw is left to the host. Compiled without contraction (toolkit.cmake).
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/reductions.h"
+#include "kernels/draw.h"
+#include "kernels/exp_below_zero.h"
+#include "kernels/hash.h"
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kThreads =
+    kHashLines;             // a block draws for a row; a thread has the values i with i mod kThreads = its own
+constexpr int kRank = 256;  // the head is what is as great as the kRank-th greatest thread's greatest
+constexpr int kMostCandidates = 1024;
+// Of the fp32 sum, relative: 104 units of rounding in the exponent (beyond, the weight is 0), and of up to a thousand
+// additions by each thread.
+constexpr double kTailError = 0x1p-13;
+static_assert(kHashGroup == kWarp);
+
+// As exp_below_zero() on the host.
+__device__ double exp_of(double x) {
+  if (!(x >= kExpLowest)) return 0.0;
+  const ExpParts<double> parts = exp_parts(x);
+  return __longlong_as_double(__double_as_longlong(parts.series) + (__double_as_longlong(parts.shifted) << 52));
+}
+
+// The order of floats as that of integers; −0 is 0.
+__device__ uint32_t ordered_bits(float value) {
+  const uint32_t bits = __float_as_uint(value + 0.0f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+__device__ float value_of(uint32_t ordered) {
+  return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);
+}
+
+// Greatest value first, of equal ones the smallest id.
+__device__ uint64_t candidate_key(float value, int64_t id) {
+  return uint64_t{ordered_bits(value)} << 32 | (0xffffffffu - static_cast<uint32_t>(id));
+}
+__device__ int32_t id_of(uint64_t key) {
+  return static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(key));
+}
+
+// The bits of hash_logits(), in thread 0.
+__device__ uint64_t hash_row(const float* logits, int64_t vocab) {
+  GLASSBOX_SHARED(groups, uint64_t[kThreads / kWarp]);
+  uint64_t line = kHashStart + threadIdx.x;
+  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) line = join_hashes(line, __float_as_uint(logits[i]));
+  uint64_t group = kHashStart;
+  for (int lane = 0; lane < kWarp; ++lane) group = join_hashes(group, __shfl_sync(kAllLanes, line, lane));
+  if (own_lane() == 0) groups[own_warp()] = group;
+  __syncthreads();
+  uint64_t hash = kHashStart;
+  if (threadIdx.x == 0) {
+    for (int g = 0; g < kThreads / kWarp; ++g) hash = join_hashes(hash, groups[g]);
+  }
+  return hash;
+}
+
+__device__ bool has_penalties(const DrawSettings& s) {
+  return s.penalty_window != 0 &&
+         (s.repetition_penalty != 1.0f || s.presence_penalty != 0.0f || s.frequency_penalty != 0.0f);
+}
+
+// Leaves the penalised logits in row.penalised.
+__device__ void penalise(const DrawRow& row, const float* logits, int64_t vocab) {
+  const DrawSettings& s = row.settings;
+  const int first = s.penalty_window < 0 ? 0 : max(0, row.length - s.penalty_window);
+  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) row.penalised[i] = logits[i];
+  const auto each_token = [&](const auto& visit) {
+    for (int i = first + static_cast<int>(threadIdx.x); i < row.length; i += kThreads) {
+      const int32_t token = row.history[i];
+      if (token >= 0 && token < vocab) visit(token);
+    }
+  };
+  each_token([&](int32_t token) { atomicAdd(&row.counts[token], 1); });
+  __syncthreads();
+  each_token([&](int32_t token) {
+    const int count = atomicExch(&row.counts[token], 0);
+    if (count == 0) return;  // another occurrence has done it
+    const float logit = row.penalised[token];
+    const float repeated = logit <= 0.0f ? logit * s.repetition_penalty : logit / s.repetition_penalty;
+    row.penalised[token] = repeated - (static_cast<float>(count) * s.frequency_penalty + s.presence_penalty);
+  });
+  __syncthreads();
+}
+
+// The first candidates of the list, sorted.
+struct Head {
+  uint64_t* keys;   // [kMostCandidates]
+  int count;        // of them; 0: there are too many
+  uint32_t lowest;  // ordered bits of the least value that belongs to the head
+};
+
+// `greatest`: of the thread's own values. All threads must call; they get the same.
+__device__ Head find_head(const float* values, int64_t vocab, float greatest) {
+  GLASSBOX_SHARED(found, uint64_t[kMostCandidates]);
+  GLASSBOX_SHARED(sorted, uint64_t[kMostCandidates]);
+  GLASSBOX_SHARED(count, int);
+  const uint32_t own = ordered_bits(greatest);
+  uint32_t lowest = 0;  // bit by bit, the greatest number that kRank threads' greatest reach
+  for (int bit = 31; bit >= 0; --bit) {
+    const uint32_t higher = lowest | 1u << bit;
+    if (__syncthreads_count(own >= higher) >= kRank) lowest = higher;
+  }
+  if (threadIdx.x == 0) count = 0;
+  __syncthreads();
+  if (own >= lowest) {
+    for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
+      if (ordered_bits(values[i]) < lowest) continue;
+      const int place = atomicAdd(&count, 1);
+      if (place < kMostCandidates) found[place] = candidate_key(values[i], i);
+    }
+  }
+  __syncthreads();
+  const int total = count;
+  if (total > kMostCandidates) return {sorted, 0, lowest};
+  for (int i = static_cast<int>(threadIdx.x); i < total; i += kThreads) {
+    const uint64_t key = found[i];
+    int rank = 0;
+    for (int j = 0; j < total; ++j) rank += found[j] > key;
+    sorted[rank] = key;
+  }
+  __syncthreads();
+  return {sorted, total, lowest};
+}
+
+// The weights at one temperature: exp((x − greatest) / T).
+struct Weights {
+  double* of_head;   // [kMostCandidates]
+  double total = 0;  // over the whole vocabulary, where it is needed
+  double error = 0;  // of the total, at most
+};
+
+// Sum of the weights below the head, to all threads.
+__device__ float sum_tail(const float* values, int64_t vocab, uint32_t lowest, float greatest, float temperature) {
+  const float scale = 1.0f / temperature;
+  float sum = 0.0f;
+  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
+    if (ordered_bits(values[i]) < lowest) sum += expf((values[i] - greatest) * scale);
+  }
+  return sum_block<kThreads>(sum);
+}
+
+// What the stages pass on: the chain of core/run/sampler_draw.cpp, by one thread.
+struct Chain {
+  const Weights* weights;
+  int head;
+  int64_t vocab, kept;
+
+  __device__ bool keep(int64_t count) {  // false: the head is too short
+    kept = count < kept ? count : kept;
+    return kept == vocab || kept <= head;
+  }
+  __device__ int reach() const { return kept < head ? static_cast<int>(kept) : head; }
+  // −1: perhaps more beyond the head.
+  __device__ int count_above(double share) const {
+    int count = 0;
+    while (count < reach() && weights->of_head[count] >= share) ++count;
+    return count == head && kept > head ? -1 : count;
+  }
+  // The first candidate at which the sum of the weights is (exceeds) `share` of the total; −1: beyond the head, or too
+  // close to tell. The last with any weight where the sum never is.
+  template <bool kMustExceed>
+  __device__ int find_share(double share) const {
+    const bool all = kept > head || kept == vocab;
+    double total = weights->total, margin = weights->error;
+    if (!all) {
+      total = margin = 0.0;
+      for (int i = 0; i < kept; ++i) total += weights->of_head[i];
+    }
+    const double target = share * total;
+    double sum = 0.0;
+    int last = 0;
+    for (int i = 0; i < reach(); ++i) {
+      const double weight = weights->of_head[i];
+      if (kMustExceed && weight == 0.0) continue;
+      sum += weight;
+      last = i;
+      if (margin > 0.0 && fabs(sum - target) <= margin) return -1;
+      if (kMustExceed ? sum > target : sum >= target) return i;
+    }
+    if (all) return -1;
+    return kMustExceed ? last : static_cast<int>(kept) - 1;
+  }
+};
+
+// Index of the candidate drawn, or −1. `heated`, `plain`: the weights at the temperature and at 1.
+__device__ int draw_in_head(const DrawRow& row, const Weights& plain, const Weights& heated, int head, int64_t vocab) {
+  const DrawSettings& s = row.settings;
+  Chain chain{&plain, head, vocab, vocab};
+  for (const SamplerStage stage : s.order) {
+    int64_t kept = vocab;
+    if (stage == SamplerStage::temperature) {
+      chain.weights = &heated;
+    } else if (stage == SamplerStage::top_k && s.top_k != 0) {
+      kept = s.top_k;
+    } else if (stage == SamplerStage::top_p && s.top_p < 1.0f) {
+      const int last = chain.find_share<false>(static_cast<double>(s.top_p));
+      if (last < 0) return -1;
+      kept = last + 1;
+    } else if (stage == SamplerStage::min_p && s.min_p > 0.0f) {
+      kept = chain.count_above(static_cast<double>(s.min_p));
+      if (kept < 0) return -1;
+    }
+    if (!chain.keep(kept)) return -1;
+  }
+  return chain.find_share<true>(row.u);
+}
+
+// Whether a stage looks at the weights of T = 1: one of those before the temperature.
+__device__ bool needs_plain(const DrawSettings& s) {
+  for (const SamplerStage stage : s.order) {
+    if (stage == SamplerStage::temperature) return false;
+    if ((stage == SamplerStage::top_p && s.top_p < 1.0f) || (stage == SamplerStage::min_p && s.min_p > 0.0f))
+      return true;
+  }
+  return false;
+}
+
+__device__ Weights weigh(double* of_head, const Head& head, const float* values, int64_t vocab, float greatest,
+                         float temperature) {
+  for (int i = static_cast<int>(threadIdx.x); i < head.count; i += kThreads) {
+    const double value = static_cast<double>(value_of(static_cast<uint32_t>(head.keys[i] >> 32)));
+    of_head[i] = exp_of((value - static_cast<double>(greatest)) / static_cast<double>(temperature));
+  }
+  Weights weights{of_head};
+  const double tail =
+      head.count == vocab ? 0.0 : static_cast<double>(sum_tail(values, vocab, head.lowest, greatest, temperature));
+  __syncthreads();
+  if (own_warp() == 0) {
+    double sum = 0.0;
+    for (int i = own_lane(); i < head.count; i += kWarp) sum += of_head[i];
+    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
+    weights.total = sum + tail;
+    // Two sums of V numbers that differ in order differ by less than 2·V·2⁻⁵³ of their value, and so do the products.
+    weights.error = tail * kTailError + 4.0 * static_cast<double>(vocab) * 0x1p-53 * weights.total;
+  }
+  return weights;
+}
+
+// logits [R, V]; a block for each row.
+__global__ void __launch_bounds__(kThreads) draw_rows(const float* logits, int64_t vocab, const DrawRow* rows) {
+  GLASSBOX_SHARED(plain_weights, double[kMostCandidates]);
+  GLASSBOX_SHARED(heated_weights, double[kMostCandidates]);
+  GLASSBOX_SHARED(first_greatest, int);
+  const DrawRow& row = rows[blockIdx.x];
+  const DrawSettings& s = row.settings;
+  logits += blockIdx.x * vocab;
+  const uint64_t hash = hash_row(logits, vocab);
+  const float* values = logits;
+  if (has_penalties(s)) {
+    penalise(row, logits, vocab);
+    values = row.penalised;
+  }
+  float own = -INFINITY;
+  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) own = fmaxf(own, values[i]);
+  const float greatest = max_block<kThreads>(own);
+
+  int32_t token = -1;  // in thread 0
+  int32_t any = 0;
+  if (s.temperature == 0.0f || std::isinf(greatest)) {
+    if (threadIdx.x == 0) first_greatest = static_cast<int>(vocab - 1);
+    __syncthreads();
+    for (int64_t i = threadIdx.x; own == greatest && i < vocab; i += kThreads) {
+      if (values[i] != greatest) continue;
+      atomicMin(&first_greatest, static_cast<int>(i));
+      break;
+    }
+    __syncthreads();
+    any = first_greatest;
+    if (!std::isinf(greatest)) token = any;
+  } else {
+    const Head head = find_head(values, vocab, own);
+    if (head.count > 0) {
+      const Weights plain = needs_plain(s) ? weigh(plain_weights, head, values, vocab, greatest, 1.0f) : Weights{};
+      const Weights heated = weigh(heated_weights, head, values, vocab, greatest, s.temperature);
+      if (threadIdx.x == 0) {
+        any = id_of(head.keys[0]);
+        const int place = draw_in_head(row, plain, heated, head.count, vocab);
+        if (place >= 0) token = id_of(head.keys[place]);
+      }
+    }
+  }
+  if (threadIdx.x != 0) return;
+  const int32_t next = token >= 0 ? token : any;
+  *row.result = {next, token >= 0, hash};
+  *row.next = next;
+  row.history[row.length] = next;
+}
+
+}  // namespace
+
+cudaError_t draw(const float* logits, int64_t vocab, const DrawRow* rows, int64_t row_count, cudaStream_t stream) {
+  if (row_count == 0) return cudaSuccess;
+  if (vocab < 1 || vocab > INT32_MAX) return cudaErrorInvalidValue;
+  return launch(draw_rows, dim3(static_cast<unsigned>(row_count)), dim3(kThreads), 0, stream, logits, vocab, rows);
+}
+
+}  // namespace glassbox::cuda
