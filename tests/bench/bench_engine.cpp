@@ -10,11 +10,14 @@
 //   {"do": "extend", "to": P}                                 the kept line of tokens goes on to P positions
 //   {"do": "decode", "depth": P, "tokens": T}                 T single tokens after P positions of the kept line
 //   {"do": "batch", "sequences": B, "depth": P, "tokens": T}  T steps of one token for each of B sequences
+//   {"do": "generate", "depth": P, "tokens": T, "temperature": K}
+//                                                             T tokens, each drawn from the logits of the one before
 //   {"do": "capture", "tokens": T, "repeat": N}               what capturing all attention maps adds to a prefill
 //   {"do": "tokenise", "file": F, "repeat": N, "ids": O}      the file's text to ids, on one thread; the ids go to file
 //   O
 //
-// What is timed is the forward call (llama_decode on the other side): the tokens are known before, nothing is drawn.
+// What is timed is the forward call (llama_decode on the other side): the tokens are known before, nothing is drawn,
+// except by "generate".
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -34,6 +37,7 @@
 
 #include "core/model/transformer.h"
 #include "core/run/device.h"
+#include "core/run/generate.h"
 
 namespace glassbox::bench {
 namespace {
@@ -94,6 +98,7 @@ class Bench {
     if (what == "extend") return {{"seconds", extend(request.at("to"))}};
     if (what == "decode") return {{"seconds", decode(depth, tokens)}};
     if (what == "batch") return {{"seconds", batch(request.at("sequences"), depth, tokens)}};
+    if (what == "generate") return {{"seconds", generate_text(depth, tokens, request.value("temperature", 0.0f))}};
     if (what == "capture") return capture(tokens, request.at("repeat"));
     if (what == "tokenise") return tokenise(request.at("file"), request.at("repeat"), request.value("ids", ""));
     give_up("there is no request \"" + what + "\"");
@@ -184,6 +189,24 @@ class Bench {
     const Clock::time_point begun = Clock::now();
     steps(tokens);
     return seconds_since(begun);
+  }
+
+  double generate_text(int depth, int tokens, float temperature) {
+    SessionStore store(model_, ops_);
+    GenerateRequest request;
+    request.seed = 1;
+    for (int i = 0; i < depth; ++i) request.tokens.push_back(token_at(0, i));
+    request.sampler.temperature = temperature;
+    request.sampler.top_k = temperature > 0 ? 40 : 0;
+    request.ignore_end = true;
+    double seconds = 0;
+    for (const int most : {kWarmSteps, tokens}) {
+      request.most = most + 1;  // the first is the prompt's
+      const Result<Generation> made = generate(store, request, [](int32_t) { return true; });
+      if (!made) give_up(made.error().message());
+      seconds = made->decode_seconds;
+    }
+    return seconds;
   }
 
   struct Capture {

