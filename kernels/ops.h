@@ -104,6 +104,14 @@ class Ops {
   virtual void upload(const void* host, size_t bytes, void* to);
   virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
   virtual void copy(const void* from, size_t bytes, void* to);
+  // The same beside the operations: it begins when those called before are done, and holds up none of those called
+  // after, but for wait(). Until it is done nothing may change what it reads. For that, mark_downloads() gives the copies
+  // beside so far one of kDownloadMarks numbers; what is called after await_downloads() begins when the copies are done
+  // that had the number last.
+  virtual void download_beside(const void* from, size_t bytes, void* host) { download(from, bytes, host); }
+  virtual void mark_downloads(int /*mark*/) {}
+  virtual void await_downloads(int /*mark*/) {}
+  static constexpr int kDownloadMarks = 2;
   virtual void wait() {}
   // Notes, under one of kMarks numbers, that all operations called so far are done; wait_for() waits for that alone, and
   // not for those called since.

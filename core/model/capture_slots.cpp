@@ -5,10 +5,23 @@
 #include "kernels/hash.h"
 
 namespace glassbox {
+namespace {
+
+// Layers whose large slots there are at a time: while one is copied, the next is computed.
+constexpr int kTurns = Ops::kDownloadMarks;
+
+// What is filled behind the last layer.
+bool is_of_head(Tap tap) {
+  return tap == Tap::final_norm || tap == Tap::logits;
+}
+
+}  // namespace
 
 void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::span<const RowPosition> rows,
                            std::span<const RowPosition> logit_rows, int64_t key_width) {
   slots_.clear();
+  parts_.clear();
+  turns_.clear();
   floats_ = 0;
   if (plan == nullptr || ops_.on_host()) return;
   rows_ = rows;
@@ -17,6 +30,7 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   int64_t keys = 0;
   for (const RowPosition& row : rows) keys += keys_of(row);
   slot_index_.assign(config.layers.size() * kTapCount, -1);
+  turns_.assign(config.layers.size(), -1);
   for (size_t place = 0; place < slot_index_.size(); ++place) {
     const Tap tap = static_cast<Tap>(place % kTapCount);
     const int layer = static_cast<int>(place / kTapCount);
@@ -24,12 +38,16 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
     if (site == nullptr || !site->edits.empty() || (has_key_axis(tap) && plan->edits_attention(layer))) continue;
     const int heads = tap_heads(tap, config, layer);
     const int64_t width = has_key_axis(tap) ? 0 : tap_width(tap, config, layer, 0);
-    const auto row_count = static_cast<int64_t>(tap == Tap::logits ? logit_rows.size() : rows.size());
     slot_index_[place] = static_cast<int>(slots_.size());
-    slots_.push_back({site, tap, layer, heads, width, floats_, {}});
+    const size_t parts = parts_.size();
+    const bool straight = key_width == 0 && find_parts(*site, tap);
+    slots_.push_back({site, tap, layer, heads, width, straight, floats_, {}, parts, parts_.size()});
+    if (straight) continue;
+    const auto row_count = static_cast<int64_t>(rows_of(tap).size());
     const int64_t floats = std::max(heads, 1) * (has_key_axis(tap) ? keys : row_count * width);
     floats_ += static_cast<size_t>(floats + 3) / 4 * 4;
   }
+  place_large();
   if (floats_ * sizeof(float) <= memory_.bytes()) return;
   generation_ = fresh_number();
   memory_ = {};
@@ -38,11 +56,91 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   host_ = ops_.allocate_staging(floats_ * sizeof(float));
 }
 
+// The parts of a site that is copied straight into its pages; false, and none: it is not. It is, where each capture's
+// rows stand together and are worth a copy, and no row has to be laid out for two pages.
+bool CaptureSlots::find_parts(const TapPlan::Site& site, Tap tap) {
+  const std::span<const RowPosition> rows = rows_of(tap);
+  const size_t before = parts_.size();
+  bool good = true;
+  for (const PlannedCapture& capture : site.captures) {
+    Page& page = *capture.page;
+    const auto wanted = [&](const RowPosition& row) {
+      return row.sequence == capture.sequence && row.position >= page.begin() && row.position < page.end();
+    };
+    const auto begin = std::find_if(rows.begin(), rows.end(), wanted);
+    if (begin == rows.end()) continue;
+    const auto end = std::find_if_not(begin, rows.end(), wanted);
+    const Part part{&page, static_cast<size_t>(begin - rows.begin()), static_cast<size_t>(end - begin), 0};
+    good = good && page.takes_copies(part.count) && std::none_of(end, rows.end(), wanted) &&
+           (end - 1)->position - begin->position == end - 1 - begin;
+    for (size_t p = before; good && has_key_axis(tap) && p < parts_.size(); ++p) {
+      good = part.row >= parts_[p].row + parts_[p].count || parts_[p].row >= part.row + part.count;
+    }
+    parts_.push_back(part);
+  }
+  if (!good) parts_.resize(before);
+  return parts_.size() > before;
+}
+
+// Numbers a straight slot's parts from its beginning; how many floats it takes.
+size_t CaptureSlots::place_parts(const Slot& slot) {
+  const auto row_size = static_cast<size_t>(std::max(slot.heads, 1) * slot.width);
+  size_t floats = 0;
+  for (size_t p = slot.parts_begin; p < slot.parts_end; ++p) {
+    Part& part = parts_[p];
+    part.first = slot.width == 0 ? floats : part.row * row_size;
+    floats += part.count * static_cast<size_t>(part.page->row_size());
+  }
+  // Without a key axis the operations write all rows, wanted or not.
+  if (slot.width != 0) floats = rows_of(slot.tap).size() * row_size;
+  return (floats + 3) / 4 * 4;
+}
+
+// large_: as much as the largest layer needs, for each turn; then what belongs to no layer.
+void CaptureSlots::place_large() {
+  if (parts_.empty()) return;
+  const auto in_turn = [](const Slot& slot) { return tap_info(slot.tap).scope == TapScope::layer; };
+  std::vector<size_t> used(turns_.size(), 0);  // by the layer's slots
+  size_t apart = 0;                            // by the others
+  int layers = 0;
+  for (Slot& slot : slots_) {
+    if (!slot.straight) continue;
+    size_t& floats = in_turn(slot) ? used[static_cast<size_t>(slot.layer)] : apart;
+    slot.first = floats;
+    floats += place_parts(slot);
+    int& turn = turns_[static_cast<size_t>(slot.layer)];
+    if (in_turn(slot) && turn < 0) turn = layers++ % kTurns;
+  }
+  const size_t each = *std::max_element(used.begin(), used.end());
+  const size_t turns = static_cast<size_t>(std::min(layers, kTurns));
+  for (Slot& slot : slots_) {
+    if (!slot.straight) continue;
+    slot.first += each * (in_turn(slot) ? static_cast<size_t>(turns_[static_cast<size_t>(slot.layer)]) : turns);
+    for (size_t p = slot.parts_begin; p < slot.parts_end; ++p) parts_[p].first += slot.first;
+  }
+  const size_t bytes = (each * turns + apart) * sizeof(float);
+  if (bytes <= large_.bytes()) return;
+  large_ = {};
+  large_ = ops_.allocate(bytes);
+}
+
 void CaptureSlots::describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const {
   float* next = memory + slot.first;
   for (size_t r = 0; r < rows.size(); ++r) {
     rows[r] = {next, keys_of(rows_[r])};
     next += slot.heads * keys_of(rows_[r]);
+  }
+}
+
+// As the pages have them; nowhere what no page wants.
+void CaptureSlots::describe_large_keys(const Slot& slot, std::span<KeyRow> rows) const {
+  std::fill(rows.begin(), rows.end(), KeyRow{});
+  for (const Part& part : parts_of(slot)) {
+    float* next = large_.f32() + part.first;
+    for (KeyRow& row : rows.subspan(part.row, part.count)) {
+      row = {next, part.page->width(), part.page->width()};
+      next += part.page->row_size();
+    }
   }
 }
 
@@ -55,7 +153,11 @@ void CaptureSlots::describe_keys(StepInputs& inputs) {
   for (Slot& slot : slots_) {
     if (slot.width != 0) continue;
     const std::span<KeyRow> rows = inputs.add<KeyRow>(rows_.size());
-    describe_keys(slot, memory_.f32(), rows);
+    if (slot.straight) {
+      describe_large_keys(slot, rows);
+    } else {
+      describe_keys(slot, memory_.f32(), rows);
+    }
     slot.placed = inputs.placed(rows);
   }
 }
@@ -68,7 +170,7 @@ const CaptureSlots::Slot* CaptureSlots::find(Tap tap, int layer) const {
 
 float* CaptureSlots::slot(Tap tap, int layer) const {
   const Slot* found = find(tap, layer);
-  return found == nullptr ? nullptr : memory_.f32() + found->first;
+  return found == nullptr ? nullptr : (found->straight ? large_ : memory_).f32() + found->first;
 }
 
 std::span<const KeyRow> CaptureSlots::key_rows(Tap tap, int layer) const {
@@ -76,19 +178,53 @@ std::span<const KeyRow> CaptureSlots::key_rows(Tap tap, int layer) const {
   return found == nullptr ? std::span<const KeyRow>{} : found->placed;
 }
 
+void CaptureSlots::begin_layer(int layer) {
+  if (turns_.empty()) return;
+  const int turn = turns_[static_cast<size_t>(layer)];
+  if (turn >= 0) ops_.await_downloads(turn);
+}
+
+void CaptureSlots::end_layer(int layer) {
+  if (turns_.empty()) return;
+  const size_t first = static_cast<size_t>(layer) * kTapCount;
+  for (size_t place = first; place < first + kTapCount; ++place) {
+    if (slot_index_[place] < 0) continue;
+    const Slot& slot = slots_[static_cast<size_t>(slot_index_[place])];
+    if (!is_of_head(slot.tap)) send(slot);
+  }
+  const int turn = turns_[static_cast<size_t>(layer)];
+  if (turn >= 0) ops_.mark_downloads(turn);
+}
+
+void CaptureSlots::send(const Slot& slot) {
+  for (const Part& part : parts_of(slot)) {
+    ops_.download_beside(large_.f32() + part.first,
+                         part.count * static_cast<size_t>(part.page->row_size()) * sizeof(float),
+                         part.page->row_data(rows_of(slot.tap)[part.row].position));
+  }
+}
+
 void CaptureSlots::start_download() {
+  for (const Tap tap : {Tap::final_norm, Tap::logits}) {
+    if (const Slot* slot = find(tap, 0)) send(*slot);
+  }
   if (floats_ > 0) ops_.download(memory_.data(), floats_ * sizeof(float), host_.data());
 }
 
 void CaptureSlots::deliver() {
   key_rows_.resize(rows_.size());
   for (const Slot& slot : slots_) {
-    if (slot.width == 0) {
+    if (slot.straight) {
+      for (const Part& part : parts_of(slot)) {
+        for (const RowPosition& row : rows_of(slot.tap).subspan(part.row, part.count)) {
+          part.page->mark_written(row.position);
+        }
+      }
+    } else if (slot.width == 0) {
       describe_keys(slot, host_.f32(), key_rows_);
       run_key_site(*slot.site, slot.tap, rows_, slot.heads, key_rows_);
     } else {
-      run_site(*slot.site, slot.tap == Tap::logits ? logit_rows_ : rows_, slot.heads, slot.width,
-               host_.f32() + slot.first);
+      run_site(*slot.site, rows_of(slot.tap), slot.heads, slot.width, host_.f32() + slot.first);
     }
   }
 }

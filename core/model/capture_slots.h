@@ -1,6 +1,8 @@
 // Where captured values wait when the backend's memory is not the host's: each site has a slot on the device, which the
-// operations fill in their order; at the end of the forward all slots travel at once and go into their pages. So seeing
-// does not stop the device.
+// operations fill in their order. So seeing does not stop the device. Small slots travel at once at the end of the
+// forward, and the host puts their rows into the pages. Large ones have the layout of their pages: each is copied
+// straight into them when its layer is done, beside the layers that follow. These slots are those of two layers at a
+// time, which take turns: all layers' would be as large as all the pages.
 #pragma once
 
 #include <vector>
@@ -30,8 +32,11 @@ class CaptureSlots {
   float* slot(Tap tap, int layer) const;
   std::span<const KeyRow> key_rows(Tap tap, int layer) const;  // [R] in the backend's memory, or empty
 
+  // Before and after a layer's operations, where these are not recorded: fills pages from large slots.
+  void begin_layer(int layer);
+  void end_layer(int layer);
   void start_download();  // after the operations; then the backend is waited for
-  void deliver();         // into the pages
+  void deliver();         // into the pages what is not there yet, and marks their rows
   // What the addresses depend on.
   uint64_t generation() const { return generation_; }
   uint64_t layout_hash() const;
@@ -42,20 +47,39 @@ class CaptureSlots {
     Tap tap;
     int layer, heads;
     int64_t width;                   // of a head's part of a row; 0: the row's keys
-    size_t first;                    // its first float
+    bool straight;                   // copied from large_ into its pages
+    size_t first;                    // its first float, in memory_ or large_
     std::span<const KeyRow> placed;  // rows with a key axis, where the operations find them
+    size_t parts_begin, parts_end;   // of a straight one, in parts_
+  };
+  // Rows that lie one after the other in a straight slot and in their page.
+  struct Part {
+    Page* page;
+    size_t row, count;  // of the call, or of its logits
+    size_t first;       // its first float in large_
   };
   const Slot* find(Tap tap, int layer) const;
   int64_t keys_of(const RowPosition& row) const { return key_width_ > 0 ? key_width_ : row.position + 1; }
+  std::span<const RowPosition> rows_of(Tap tap) const { return tap == Tap::logits ? logit_rows_ : rows_; }
+  std::span<const Part> parts_of(const Slot& slot) const {
+    return std::span(parts_).subspan(slot.parts_begin, slot.parts_end - slot.parts_begin);
+  }
+  bool find_parts(const TapPlan::Site& site, Tap tap);
+  size_t place_parts(const Slot& slot);
+  void place_large();
   void describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const;
+  void describe_large_keys(const Slot& slot, std::span<KeyRow> rows) const;
+  void send(const Slot& slot);
 
   Ops& ops_;
   std::vector<Slot> slots_;      // in order of layer and tap
   std::vector<int> slot_index_;  // [layer][tap], −1: none
   std::span<const RowPosition> rows_, logit_rows_;
   int64_t key_width_ = 0;
-  size_t floats_ = 0;
-  Buffer memory_, host_;
+  size_t floats_ = 0;        // of the small slots
+  std::vector<Part> parts_;  // of all straight slots
+  std::vector<int> turns_;   // [layer] whose turn's part of large_ a layer's slots take, −1: it has none there
+  Buffer memory_, host_, large_;
   std::vector<KeyRow> key_rows_;  // as the host finds them
   uint64_t generation_ = 0;
 };

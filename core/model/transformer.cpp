@@ -6,6 +6,7 @@
 
 #include "core/model/failures.h"
 #include "core/model/placed_rows.h"
+#include "kernels/device_error.h"
 #include "kernels/hash.h"
 
 namespace glassbox {
@@ -436,14 +437,21 @@ Result<float*> send_operations(const PlacedModel& model, Ops& ops, Precision pre
   }
   embed_rows(pass, weights);
   for (int layer = 0; layer < config.layer_count(); ++layer) {
-    if (cancelled(layer)) {
-      ops.wait();  // nothing that the caller owns is in use any more
-      return cancelled_at(layer);
-    }
+    if (cancelled(layer)) return cancelled_at(layer);
+    ws.captures.begin_layer(layer);
     block_forward(pass, layer, weights, call.sequences.front()->pool());
+    ws.captures.end_layer(layer);
   }
   head_rows(pass, weights, logits);
   return logits;
+}
+
+// After an error: nothing that the caller owns is in use any more.
+void settle(Ops& ops) {
+  try {
+    ops.wait();
+  } catch (const DeviceError&) {  // it has failed: nothing runs there
+  }
 }
 
 }  // namespace
@@ -465,7 +473,10 @@ Result<void> forward(const PlacedModel& model, Ops& ops, Precision precision, Wo
     if (!call.logits.empty()) std::memcpy(call.logits.data(), ws.logits_host.data(), call.logits.size_bytes());
     return {};
   });
-  if (!done) return done;
+  if (!done) {
+    settle(ops);
+    return done;
+  }
   for (const ForwardRow& row : call.rows) {
     KvSequence& sequence = *call.sequences[static_cast<size_t>(row.sequence)];
     sequence.commit(std::max(sequence.length(), row.position + 1));

@@ -1,34 +1,76 @@
 #include "core/probe/pages.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
-namespace glassbox {
+#include "kernels/device_error.h"
 
-Buffer PagePool::take(size_t bytes) {
-  Buffer buffer;
+namespace glassbox {
+namespace {
+
+// Sizes of staged memory are an eighth of a power of two apart, so that a text that grows finds its predecessor's.
+size_t rounded_size(size_t bytes) {
+  const size_t step = std::max<size_t>(std::bit_floor(bytes) / 8, 1);
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+PagePool::PagePool(const std::shared_ptr<Ops>& ops, size_t keep_bytes)
+    : ops_(ops == nullptr || ops->on_host() ? nullptr : ops), keep_bytes_(keep_bytes) {}
+
+Buffer PagePool::allocate(size_t bytes, bool& staged) const {
+  if (const std::shared_ptr<Ops> ops = staged ? ops_.lock() : nullptr) {
+    try {
+      return ops->allocate_staging(rounded_size(bytes));
+    } catch (const DeviceError&) {  // the system pins no more; a device that has failed says so in the forward
+    }
+  }
+  staged = false;
+  return Buffer(bytes);
+}
+
+PagePool::Memory PagePool::take(size_t bytes, int positions) {
+  Memory memory;
+  memory.staged = bytes >= least_staged_ && positions >= kLeastStagedPositions && !ops_.expired();
   {
     std::lock_guard lock(mutex_);
     // A kept buffer serves a page of up to half its size, so that growing texts find their predecessor's memory.
-    const auto found = free_.lower_bound(bytes);
-    if (found != free_.end() && found->first <= 2 * bytes) {
-      buffer = std::move(found->second);
-      free_bytes_ -= found->first;
-      free_.erase(found);
+    Shelf& kept = shelf(memory.staged);
+    const auto found = kept.free.lower_bound(bytes);
+    if (found != kept.free.end() && found->first <= 2 * bytes) {
+      memory.buffer = std::move(found->second);
+      kept.bytes -= found->first;
+      kept.free.erase(found);
     }
   }
-  if (buffer.bytes() == 0) buffer = Buffer(bytes);
-  live_.fetch_add(buffer.bytes(), std::memory_order_relaxed);
-  return buffer;
+  if (memory.buffer.bytes() == 0) memory.buffer = allocate(bytes, memory.staged);
+  live_.fetch_add(memory.buffer.bytes(), std::memory_order_relaxed);
+  return memory;
 }
 
-void PagePool::give_back(Buffer buffer) {
-  live_.fetch_sub(buffer.bytes(), std::memory_order_relaxed);
+void PagePool::give_back(Memory memory) {
+  const size_t bytes = memory.buffer.bytes();
+  live_.fetch_sub(bytes, std::memory_order_relaxed);
+  std::vector<Buffer> dropped;  // without the lock: the system takes its time
   std::lock_guard lock(mutex_);
-  if (free_bytes_ + buffer.bytes() > keep_bytes_) return;
-  free_bytes_ += buffer.bytes();
-  const size_t bytes = buffer.bytes();
-  free_.emplace(bytes, std::move(buffer));
+  Shelf& kept = shelf(memory.staged);
+  // What comes back is of the size that is asked for next: what does not suit it goes first.
+  while (kept.bytes + bytes > keep_bytes_ && !kept.free.empty()) {
+    const auto largest = std::prev(kept.free.end()), smallest = kept.free.begin();
+    const auto unsuited = largest->first > 2 * bytes ? largest : smallest;
+    if (unsuited == smallest && smallest->first >= bytes) break;
+    kept.bytes -= unsuited->first;
+    dropped.push_back(std::move(unsuited->second));
+    kept.free.erase(unsuited);
+  }
+  if (kept.bytes + bytes > keep_bytes_) {
+    dropped.push_back(std::move(memory.buffer));
+    return;
+  }
+  kept.bytes += bytes;
+  kept.free.emplace(bytes, std::move(memory.buffer));
 }
 
 Page::Page(std::shared_ptr<PagePool> pool, Tap tap, int layer, int begin, int end, int heads, int64_t width,
@@ -41,12 +83,12 @@ Page::Page(std::shared_ptr<PagePool> pool, Tap tap, int layer, int begin, int en
       end_(end),
       heads_(heads),
       width_(width) {
-  buffer_ = pool_->take(bytes());
-  if (poison) std::fill_n(buffer_.f32(), bytes() / sizeof(float), std::numeric_limits<float>::quiet_NaN());
+  memory_ = pool_->take(bytes(), end - begin);
+  if (poison) std::fill_n(memory_.buffer.f32(), bytes() / sizeof(float), std::numeric_limits<float>::quiet_NaN());
 }
 
 Page::~Page() {
-  pool_->give_back(std::move(buffer_));
+  pool_->give_back(std::move(memory_));
 }
 
 std::span<const float> Page::head(int position, int head) const {

@@ -40,7 +40,7 @@ SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<O
       placed_(model_, *ops_),
       workspace_(std::make_unique<Workspace>(model_->config(), std::min(rows_per_call(*ops_), model_->config().context),
                                              *ops_)),
-      page_pool_(std::make_shared<PagePool>()),
+      page_pool_(std::make_shared<PagePool>(ops_)),
       max_sessions_(max_sessions) {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
     pools_[static_cast<size_t>(precision)] = std::make_shared<KvPool>(model_->config(), precision, ops_);

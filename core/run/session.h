@@ -52,6 +52,7 @@ class SessionStore {
   const Model& model() const { return *model_; }
   Ops& ops() { return *ops_; }
   void set_poison(bool poison) { poison_ = poison; }  // tests: pages start as NaN
+  PagePool& page_pool() { return *page_pool_; }
 
  private:
   friend class DrawnLine;

@@ -39,6 +39,7 @@ CudaOps::CudaOps(int device) : device_(device) {
   description_ = "cuda " + std::string(properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
   for (cudaEvent_t& event : marks_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  side_copies_ = std::make_unique<SideCopies>();
   products_ = std::make_unique<Products>(stream_);
   description_ += ", " + products_->description();
 }
@@ -48,6 +49,7 @@ CudaOps::~CudaOps() {
   recordings_.clear();
   products_.reset();
   for (const cudaEvent_t event : marks_) cudaEventDestroy(event);
+  side_copies_.reset();
   cudaStreamDestroy(stream_);
 }
 
@@ -86,8 +88,22 @@ void CudaOps::copy(const void* from, size_t bytes, void* to) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copying on the GPU");
 }
 
+void CudaOps::download_beside(const void* from, size_t bytes, void* host) {
+  side_copies_->download(stream(), from, bytes, host);
+}
+
+void CudaOps::mark_downloads(int mark) {
+  (void)stream();
+  side_copies_->mark(mark);
+}
+
+void CudaOps::await_downloads(int mark) {
+  side_copies_->await(stream(), mark);
+}
+
 void CudaOps::wait() {
   check(cudaStreamSynchronize(stream()), "waiting for the GPU");
+  side_copies_->wait();
 }
 
 void CudaOps::mark(int which) {

@@ -1,4 +1,5 @@
-// The CUDA backend: one stream, on which everything runs in the order of the calls.
+// The CUDA backend: one stream, on which everything runs in the order of the calls, but for copies to the host beside
+// it.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,6 +12,7 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/products.h"
 #include "kernels/cuda/recordings.h"
+#include "kernels/cuda/side_copies.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
@@ -27,6 +29,9 @@ class CudaOps : public Ops {
   void upload(const void* host, size_t bytes, void* to) override;
   void download(const void* from, size_t bytes, void* host) override;
   void copy(const void* from, size_t bytes, void* to) override;
+  void download_beside(const void* from, size_t bytes, void* host) override;
+  void mark_downloads(int mark) override;
+  void await_downloads(int mark) override;
   void wait() override;
   void mark(int which) override;
   void wait_for(int which) override;
@@ -71,6 +76,7 @@ class CudaOps : public Ops {
   std::string description_;
   cudaStream_t stream_ = nullptr;
   std::array<cudaEvent_t, kMarks> marks_{};
+  std::unique_ptr<SideCopies> side_copies_;
   std::unique_ptr<Products> products_;
   Recordings recordings_;
   std::vector<Buffer> scratch_;  // of fused layers; the last one is used

@@ -12,7 +12,8 @@
 //   {"do": "batch", "sequences": B, "depth": P, "tokens": T}  T steps of one token for each of B sequences
 //   {"do": "generate", "depth": P, "tokens": T, "temperature": K}
 //                                                             T tokens, each drawn from the logits of the one before
-//   {"do": "capture", "tokens": T, "repeat": N}               what capturing all attention maps adds to a prefill
+//   {"do": "capture", "tokens": T, "repeat": N}               a prefill without and with capture of all attention maps,
+//                                                             and writing as many bytes
 //   {"do": "tokenise", "file": F, "repeat": N, "ids": O}      the file's text to ids, on one thread; the ids go to file
 //   O
 //
@@ -88,6 +89,7 @@ class Bench {
     workspace_ = std::make_unique<Workspace>(model_->config(), rows_per_call(*ops_), *ops_);
     logits_.resize(static_cast<size_t>(model_->config().vocab) * kMostSequences);
     line_ = std::make_unique<KvSequence>(pool_);
+    page_pool_ = std::make_shared<PagePool>(ops_, size_t{4} << 30);
   }
 
   json answer(const json& request) {
@@ -214,7 +216,7 @@ class Bench {
     size_t bytes;
   };
   // A prefill as it is; the same with every layer's attention pattern stored into pages whose memory was touched
-  // before; and writing as many bytes into that same memory.
+  // before; and writing as many bytes into that same memory, or, from a GPU, copying them to the host.
   Capture capture_once(int tokens) {
     const ModelConfig& config = model_->config();
     const double plain = prefill(tokens);
@@ -236,24 +238,42 @@ class Bench {
       check_pattern(*page, tokens);
       bytes += page->bytes();
     }
-    const Clock::time_point write_begun = Clock::now();
+    return {plain, captured, ops_->on_host() ? write(pages) : copy_from_device(bytes), bytes};
+  }
+  double write(const std::vector<std::shared_ptr<Page>>& pages) const {
+    const Clock::time_point begun = Clock::now();
     std::vector<std::thread> writers;
     for (int worker = 1; worker < threads_; ++worker) writers.emplace_back([&, worker] { overwrite(pages, worker); });
     overwrite(pages, 0);
     for (std::thread& writer : writers) writer.join();
-    return {plain, captured, seconds_since(write_begun), bytes};
+    return seconds_since(begun);
+  }
+  double copy_from_device(size_t bytes) {
+    if (device_values_.bytes() < bytes) {
+      device_values_ = ops_->allocate(bytes);
+      host_values_ = ops_->allocate_staging(bytes);
+    }
+    const Clock::time_point begun = Clock::now();
+    ops_->download(device_values_.data(), bytes, host_values_.data());
+    ops_->wait();
+    return seconds_since(begun);
   }
   // The extra time is a small difference of two long ones: pairs of neighbours are compared, and the pairs' medians
   // count.
   json capture(int tokens, int repeat) {
     capture_once(tokens);  // fills the pool
-    std::vector<double> plain, extra, write;
+    std::vector<double> plain, captured, extra, write;
     Capture pair{};
     for (int i = 0; i < repeat; ++i) {
       pair = capture_once(tokens);
-      plain.push_back(pair.plain), extra.push_back(pair.captured - pair.plain), write.push_back(pair.write);
+      plain.push_back(pair.plain), captured.push_back(pair.captured), write.push_back(pair.write);
+      extra.push_back(pair.captured - pair.plain);
     }
-    return {{"plain", median(plain)}, {"extra", median(extra)}, {"write", median(write)}, {"bytes", pair.bytes}};
+    return {{"plain", median(plain)},
+            {"captured", median(captured)},
+            {"extra", median(extra)},
+            {"write", median(write)},
+            {"bytes", pair.bytes}};
   }
 
   // That the maps are there: each position written once, and its weights sum to one.
@@ -303,11 +323,12 @@ class Bench {
   std::unique_ptr<PlacedModel> placed_;
   std::shared_ptr<KvPool> pool_;
   // All maps of a prefill stay in the pool: 283 MB for 512 tokens of the default model.
-  std::shared_ptr<PagePool> page_pool_ = std::make_shared<PagePool>(size_t{4} << 30);
+  std::shared_ptr<PagePool> page_pool_;
   std::unique_ptr<Workspace> workspace_;
   std::unique_ptr<KvSequence> line_;  // the kept line of tokens
   std::vector<ForwardRow> rows_;
   std::vector<float> logits_;
+  Buffer device_values_, host_values_;  // what a plain copy from a GPU reads and writes
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "tests/support/backends.h"
 #include "tests/support/golden.h"
 #include "tests/support/model_path.h"
+#include "tests/support/page_checks.h"
 
 using namespace glassbox;
 
@@ -24,25 +25,6 @@ std::vector<int32_t> some_tokens(int vocab, int count) {
 uint64_t logits_hash(SessionStore& store, const std::vector<int32_t>& tokens, Precision precision,
                      const std::vector<Edit>& edits = {}, const ProbeSpec& needs = {}) {
   return run_step(store, {tokens, edits, precision, needs})->logits_hash;
-}
-
-bool same_bits(const Step& a, const Step& b, const ProbeSpec& spec, const ModelConfig& config) {
-  for (const TapNeed& need : spec.needs) {
-    for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
-      for (int position = 0; position < std::min(a.length(), b.length()); ++position) {
-        const Page* x = a.page(need.tap, layer, position);
-        const Page* y = b.page(need.tap, layer, position);
-        if (x == nullptr || y == nullptr) return false;
-        const int heads = std::max(tap_heads(need.tap, config, layer), 1);
-        for (int head = 0; head < heads; ++head) {
-          const auto left = x->head(position, head), right = y->head(position, head);
-          if (left.size() != right.size() || std::memcmp(left.data(), right.data(), left.size_bytes()) != 0)
-            return false;
-        }
-      }
-    }
-  }
-  return true;
 }
 
 }  // namespace
@@ -150,32 +132,19 @@ TEST_CASE("every tap is written exactly once for every position, on every path",
   ProbeSpec spec = all_stored_taps(config);
   spec.add(Tap::logits);
   spec.add(Tap::head_out, 0, config.layer_count());
-  const auto check = [&](const Step& step) {
-    for (const TapNeed& need : spec.needs) {
-      for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
-        for (int position = 0; position < step.length(); ++position) {
-          INFO(tap_info(need.tap).name << " layer " << layer << " position " << position);
-          const Page* page = step.page(need.tap, layer, position);
-          REQUIRE(page != nullptr);
-          REQUIRE(page->writes(position) == 1);
-          for (const float value : page->row(position)) REQUIRE_FALSE(std::isnan(value));
-        }
-      }
-    }
-  };
   for (const Backend& backend : all_backends()) {
     INFO(backend.name);
     SessionStore prefilled(model, backend.ops);
     prefilled.set_poison(true);
     const auto prefill = run_step(prefilled, {tokens, {}, precision, spec});
-    check(*prefill);
+    check_written(*prefill, spec);
 
     SessionStore stepped(model, backend.ops);
     stepped.set_poison(true);
     std::shared_ptr<const Step> step;
     for (size_t n = 15; n <= tokens.size(); ++n)
       step = run_step(stepped, {{tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(n)}, {}, precision, spec});
-    check(*step);
+    check_written(*step, spec);
     CHECK(same_bits(*prefill, *step, spec, config));
 
     // Asked for afterwards: replayed, with the same logits.
@@ -184,7 +153,7 @@ TEST_CASE("every tap is written exactly once for every position, on every path",
     const uint64_t hash = run_step(replayed, {tokens, {}, precision, {}})->logits_hash;
     const auto replay = run_step(replayed, {tokens, {}, precision, spec});
     CHECK(replay->logits_hash == hash);
-    check(*replay);
+    check_written(*replay, spec);
     CHECK(same_bits(*prefill, *replay, spec, config));
 
     // A layer that runs composed.
@@ -192,7 +161,7 @@ TEST_CASE("every tap is written exactly once for every position, on every path",
     composed.set_poison(true);
     const auto null_edit = parse_edit("scale:attn_scores:L1:1");
     const auto edited = run_step(composed, {tokens, {*null_edit}, precision, spec});
-    check(*edited);
+    check_written(*edited, spec);
     CHECK(same_bits(*prefill, *edited, spec, config));
   }
 }

@@ -1,9 +1,14 @@
 // The reference backend with its memory out of the host's reach, as on a GPU: outside of an operation every page of it
-// is closed, so that code which reads or writes it by itself crashes.
+// is closed, so that code which reads or writes it by itself crashes. Copies beside the operations are made as late as
+// they may be, so that memory which is used again too early shows.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <new>
@@ -53,6 +58,17 @@ class FarOps : public Ops {
   void copy(const void* from, size_t bytes, void* to) override {
     call([&](Ops& ops) { ops.copy(from, bytes, to); });
   }
+  void download_beside(const void* from, size_t bytes, void* host) override {
+    beside_.push_back({from, bytes, host});
+    bytes_beside_ += bytes;
+  }
+  void mark_downloads(int mark) override { marks_.at(static_cast<size_t>(mark)) = finished_ + beside_.size(); }
+  void await_downloads(int mark) override { finish(marks_.at(static_cast<size_t>(mark))); }
+  void wait() override { finish(finished_ + beside_.size()); }
+  // What was copied beside the operations, and how many of these copies are still to be made.
+  size_t bytes_beside() const { return bytes_beside_; }
+  size_t unfinished() const { return beside_.size(); }
+
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override {
     call([&](Ops& ops) { ops.embed(table, ids, out); });
   }
@@ -116,12 +132,27 @@ class FarOps : public Ops {
   }
 
  private:
+  struct Beside {
+    const void* from;
+    size_t bytes;
+    void* host;
+  };
+  void finish(uint64_t end) {
+    for (; finished_ < end; ++finished_, beside_.pop_front()) {
+      const Beside& next = beside_.front();
+      call([&](Ops& ops) { ops.download(next.from, next.bytes, next.host); });
+    }
+  }
   template <class Operation>
   void call(const Operation& operation) {
     FarMemory::get().protect(PROT_READ | PROT_WRITE);
     operation(*inner_);
     FarMemory::get().protect(PROT_NONE);
   }
+  std::deque<Beside> beside_;
+  uint64_t finished_ = 0;  // copies beside since the beginning
+  std::array<uint64_t, kDownloadMarks> marks_{};
+  size_t bytes_beside_ = 0;
   std::unique_ptr<Ops> inner_ = make_reference_ops();
 };
 

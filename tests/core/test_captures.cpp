@@ -1,0 +1,175 @@
+// How captured values come from a backend with a memory of its own into the pages. tests/gpu/test_captures.cpp has the
+// same checks on CUDA.
+#include <catch2/catch_test_macros.hpp>
+
+#include "kernels/device_error.h"
+#include "tests/support/capture_checks.h"
+#include "tests/support/far_ops.h"
+
+namespace glassbox {
+namespace {
+
+using namespace test;
+
+// Counts what the host is sent in the middle of the operations' order, and says when memory to copy to is asked for.
+class CountingOps : public FarOps {
+ public:
+  void download(const void* from, size_t bytes, void* host) override {
+    downloaded += bytes;
+    FarOps::download(from, bytes, host);
+  }
+  Buffer allocate_staging(size_t bytes) override {
+    if (refuse) throw DeviceMemoryError();
+    staged.push_back(bytes);
+    return FarOps::allocate_staging(bytes);
+  }
+  size_t downloaded = 0;
+  bool refuse = false;
+  std::vector<size_t> staged;
+};
+
+TEST_CASE("pages that are copied straight hold what the host would put there", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  for (const bool with_logits : {false, true}) {
+    const ProbeSpec spec = capture_taps(*model, with_logits);
+    CaptureStore straight(model, std::make_shared<FarOps>(), Filling::straight),
+        by_host(model, std::make_shared<FarOps>(), Filling::by_host);
+    SessionStore plain(model, std::make_shared<FarOps>());
+    const Steps found = run_captured_steps(straight, spec);
+    check_captured(found, run_captured_steps(by_host, spec), spec, model->config());
+    const Steps without = run_captured_steps(plain, {});
+    for (size_t i = 0; i < found.size(); ++i) CHECK(found[i]->logits_hash == without[i]->logits_hash);
+  }
+}
+
+TEST_CASE("pages of several sequences that are copied straight hold what the host would put there", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  for (const bool interleaved : {false, true}) {
+    const auto ops = std::make_shared<FarOps>();
+    const BatchCapture found(model, ops, Filling::straight, interleaved);
+    CHECK((ops->bytes_beside() > 0) == !interleaved);
+    check_batched_captures(found, {model, ops, Filling::by_host, interleaved});
+  }
+}
+
+TEST_CASE("a cancelled call leaves nothing behind that writes into pages", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  const auto ops = std::make_shared<FarOps>();
+  const auto run = [&](Filling filling) {
+    return run_cancelled_captures(model, ops, filling, [&] { CHECK(ops->unfinished() == 0); });
+  };
+  check_captured(run(Filling::straight), run(Filling::by_host), capture_taps(*model, true), model->config());
+}
+
+TEST_CASE("large sites cost the host no copy", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  const ModelConfig& config = model->config();
+  const ProbeSpec spec = capture_taps(*model, false);
+  const auto ops = std::make_shared<CountingOps>();
+  CaptureStore store(model, ops, Filling::straight);
+  const auto step = run_step(store, {capture_tokens(100), {}, Precision::exact, spec});
+  size_t straight = 0, small = 0;
+  for (const TapNeed& need : spec.needs) {
+    for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
+      const Page& page = *step->page(need.tap, layer, 0);
+      (page.takes_copies(100) ? straight : small) += page.bytes();
+    }
+  }
+  CHECK(straight > 10 * small);
+  CHECK(small > 0);
+  CHECK(ops->bytes_beside() == straight);
+  CHECK(ops->downloaded == small + static_cast<size_t>(config.vocab) * sizeof(float));
+
+  // A step's pages are small, however wide their rows: one copy for all of them.
+  store.page_pool().set_least_staged(1);
+  ops->staged.clear();
+  (void)run_step(store, {capture_tokens(101), {}, Precision::exact, spec});
+  CHECK(ops->bytes_beside() == straight);
+  CHECK(ops->staged.size() <= 1);
+}
+
+// A device that fails, or whose memory is full, in its n-th norm.
+class FailingOps : public FarOps {
+ public:
+  FailingOps(int good, bool is_full) : left_(good), is_full_(is_full) {}
+  void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override {
+    if (left_-- == 0) {
+      CHECK(unfinished() > 0);
+      if (is_full_) throw DeviceMemoryError();
+      throw DeviceError("it has failed");
+    }
+    FarOps::rmsnorm(x, weight, eps, rows, n, out);
+  }
+
+ private:
+  int left_;
+  bool is_full_;
+};
+
+TEST_CASE("after a failure nothing writes into pages", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  for (const bool is_full : {false, true}) {
+    const auto ops = std::make_shared<FailingOps>(5, is_full);
+    CaptureStore store(model, ops, Filling::straight);
+    const auto failed = store.run({capture_tokens(100), {}, Precision::exact, capture_taps(*model, false)});
+    REQUIRE_FALSE(failed.ok());
+    CHECK(failed.error().kind == ErrorKind::device);
+    CHECK(ops->unfinished() == 0);
+  }
+}
+
+TEST_CASE("pages outlive the store that made them, and its backend", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  const ProbeSpec spec = capture_taps(*model, false);
+  std::shared_ptr<const Step> step;
+  {
+    CaptureStore store(model, std::make_shared<FarOps>(), Filling::straight);
+    step = run_step(store, {capture_tokens(100), {}, Precision::exact, spec});
+  }
+  check_written(*step, spec);
+}
+
+TEST_CASE("large pages lie where the backend copies fastest, and their memory is used again", "[captures]") {
+  const auto ops = std::make_shared<CountingOps>();
+  constexpr size_t kLarge = 1000 << 10, kSmall = 8 << 10;
+  PagePool pool(ops, 4 * kLarge);
+  CHECK_FALSE(pool.take(kSmall, 100).staged);
+  CHECK_FALSE(pool.take(kLarge, 1).staged);  // of one step
+  CHECK(ops->staged.empty());
+  PagePool::Memory memory = pool.take(kLarge, 100);
+  CHECK(memory.staged);
+  REQUIRE(ops->staged.size() == 1);
+  const std::byte* const first = memory.buffer.data();
+  const size_t size = memory.buffer.bytes();
+  CHECK(size >= kLarge);
+  CHECK(size <= kLarge + kLarge / 8);
+  const size_t before = pool.live_bytes();
+  pool.give_back(std::move(memory));
+  CHECK(pool.live_bytes() == before - size);
+
+  // A text that has grown a little, and one page that another path fills.
+  CHECK_FALSE(pool.take(kLarge, 1).staged);
+  memory = pool.take(kLarge + 20000, 101);
+  CHECK(memory.buffer.data() == first);
+  pool.give_back(std::move(memory));
+
+  // Where too much is kept, what no longer suits goes.
+  std::vector<PagePool::Memory> larger;
+  for (int i = 0; i < 2; ++i) larger.push_back(pool.take(2 * kLarge - (size_t{100} << 10), 200));
+  for (PagePool::Memory& one : larger) pool.give_back(std::move(one));
+  ops->staged.clear();
+  for (PagePool::Memory& one : larger) one = pool.take(2 * kLarge - (size_t{100} << 10), 200);
+  CHECK(ops->staged.empty());
+
+  ops->refuse = true;  // the system pins no more
+  memory = pool.take(kLarge, 100);
+  CHECK_FALSE(memory.staged);
+  CHECK(memory.buffer.bytes() == kLarge);
+
+  PagePool of_host(make_reference_ops()), of_none;
+  CHECK_FALSE(of_host.take(kLarge, 100).staged);
+  CHECK_FALSE(of_none.take(kLarge, 100).staged);
+}
+
+}  // namespace
+}  // namespace glassbox
