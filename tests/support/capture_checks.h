@@ -13,8 +13,8 @@
 namespace glassbox::test {
 
 // With make_small_model() some pages of a text of a few dozen tokens are larger, and some are not.
-inline constexpr size_t kLeastStagedInTests = size_t{8} << 10;
-inline constexpr uint32_t kCaptureLayers = 5;  // more than the large slots' turns
+inline constexpr size_t kLeastStagedInTests = size_t{6} << 10;
+inline constexpr uint32_t kCaptureLayers = 4;  // more than the large slots' turns
 inline constexpr uint32_t kCaptureContext = 128;
 
 inline std::vector<int32_t> capture_tokens(size_t count) {
@@ -51,11 +51,11 @@ inline Steps run_captured_steps(SessionStore& store, const ProbeSpec& spec) {
     const char* edit;
   };
   const Case cases[] = {
-      {40, ""}, {90, ""}, {91, ""}, {70, ""}, {60, "scale:attn_z:L1:H0:0.5"}, {80, "cut_score:attn_scores:L2:H1:5>2"}};
+      {30, ""}, {64, ""}, {65, ""}, {50, ""}, {44, "scale:attn_z:L1:H0:0.5"}, {56, "cut_score:attn_scores:L2:H1:5>2"}};
   Steps steps;
   for (const Case& at : cases) {
     StepRequest request{capture_tokens(at.length), {}, Precision::exact, spec};
-    if (at.length == 70) request.tokens.back() = 5;  // another branch
+    if (at.length == 50) request.tokens.back() = 5;  // another branch
     if (*at.edit != '\0') request.edits = {*parse_edit(at.edit)};
     steps.push_back(run_step(store, request));
   }
@@ -65,11 +65,12 @@ inline Steps run_captured_steps(SessionStore& store, const ProbeSpec& spec) {
 // A text that is given up between two layers, and then asked for again.
 inline Steps run_cancelled_captures(const std::shared_ptr<const Model>& model, const std::shared_ptr<Ops>& ops,
                                     Filling filling, const std::function<void()>& when_cancelled = {}) {
-  const StepRequest request{capture_tokens(80), {}, Precision::exact, capture_taps(*model, true)};
+  const StepRequest request{capture_tokens(70), {}, Precision::exact, capture_taps(*model, true)};
   Steps steps;
-  for (const int calls : {4, 8}) {  // in the first 32 rows, and in the next
+  for (const int calls : {3, 7}) {  // in the first 32 rows, and in the next
     INFO("cancelled in call " << calls << " of its progress");
     CaptureStore store(model, ops, filling);
+    if (filling == Filling::straight) store.page_pool().set_least_staged(1);  // all, but in the last call's few rows
     int left = calls;
     const auto cancelled = store.run(request, [&](double) { return --left > 0; });
     REQUIRE_FALSE(cancelled.ok());
@@ -92,15 +93,16 @@ inline void check_captured(const Steps& found, const Steps& expected, const Prob
   }
 }
 
-// Two sequences in one call, and pages that overlap or reach beyond it. Interleaved rows are not copied straight.
+// Two sequences in one call, and pages that overlap or reach beyond it. What a row of the other one parts is not copied
+// straight.
 class BatchCapture {
  public:
   static constexpr int kLengthA = 48, kLengthB = 40, kPrefixB = 10;
 
   BatchCapture(const std::shared_ptr<const Model>& model, const std::shared_ptr<Ops>& ops, Filling filling,
-               bool interleaved) {
+               bool parted) {
     const auto page_pool = std::make_shared<PagePool>(ops);
-    page_pool->set_least_staged(filling == Filling::straight ? size_t{4} << 10 : SIZE_MAX);
+    page_pool->set_least_staged(filling == Filling::straight ? size_t{2} << 10 : SIZE_MAX);
     const auto pool = std::make_shared<KvPool>(model->config(), Precision::exact, ops);
     KvSequence a(pool), b(pool);
     KvSequence* const sequences[] = {&a, &b};
@@ -135,19 +137,17 @@ class BatchCapture {
       add(tap, 1, 0, 20, kLengthA);
       add(tap, 2, 1, kPrefixB, kLengthB + 20);  // more than this call
       add(tap, 3, 0, 16, 40);                   // less
-      add(tap, 4, 0, 0, kLengthA);
     }
     add(Tap::final_norm, 0, 1, kPrefixB, kLengthB);
+    add(Tap::logits, 0, 0, 0, kLengthA);  // of every other row
     rows.clear();
-    if (interleaved) {
-      for (int position = 0; position < kLengthA; ++position) {
-        rows.push_back(row(0, position));
-        if (position >= kPrefixB && position < kLengthB) rows.push_back(row(1, position));
-      }
-    } else {
-      for (int position = kPrefixB; position < kLengthB; ++position) rows.push_back(row(1, position));
-      for (int position = 0; position < kLengthA; ++position) rows.push_back(row(0, position));
-    }
+    const auto add_rows = [&](int sequence, int begin, int end) {
+      for (int position = begin; position < end; ++position) rows.push_back(row(sequence, position));
+    };
+    const int first_of_a = parted ? 30 : 0;
+    add_rows(0, 0, first_of_a);
+    add_rows(1, kPrefixB, kLengthB);
+    add_rows(0, first_of_a, kLengthA);
     run(rows, &plan);
   }
 
@@ -164,7 +164,7 @@ inline void check_batched_captures(const BatchCapture& found, const BatchCapture
     const Page &left = *found.pages[i], &right = *expected.pages[i];
     for (int position = left.begin(); position < left.end(); ++position) {
       INFO(tap_info(left.tap()).name << " layer " << left.layer() << " position " << position);
-      if (position < found.last[i]) {
+      if (position < found.last[i] && (left.tap() != Tap::logits || position % 2 == 1)) {
         check_row_written(left, position);
         REQUIRE(std::memcmp(left.row(position).data(), right.row(position).data(),
                             static_cast<size_t>(left.row_size()) * sizeof(float)) == 0);
