@@ -39,6 +39,8 @@ bool Ops::head(const Norm&, const Linear&, float, const float*, int64_t, std::sp
 
 void Ops::draw(const float*, int64_t, std::span<const DrawRow>) {}
 
+void Ops::nearest_rows(const Tensor&, const float*, float, int32_t, int, RowCloseness*, NearestRow*) {}
+
 void Ops::repeat(const RepeatKey&, const std::function<void()>& operations) {
   operations();
 }

@@ -86,7 +86,9 @@ struct DeviceMemory {
 struct DecoderLayer;  // kernels/decoder_layer.h
 struct LayerOutputs;
 struct Norm;
-struct DrawRow;  // kernels/draw.h
+struct DrawRow;       // kernels/draw.h
+struct RowCloseness;  // kernels/nearest.h
+struct NearestRow;
 
 class Ops {
  public:
@@ -113,12 +115,16 @@ class Ops {
   virtual void await_downloads(int /*mark*/) {}
   static constexpr int kDownloadMarks = 2;
   virtual void wait() {}
-  // Notes, under one of kMarks numbers, that all operations called so far are done; wait_for() waits for that alone, and
-  // not for those called since.
+  // Notes, under one of kMarks numbers, that all operations called so far are done; wait_for() waits for that alone,
+  // and not for those called since.
   static constexpr int kMarks = 2;
   virtual void mark(int) {}
   virtual void wait_for(int) {}
   virtual DeviceMemory memory() const { return {}; }  // takes up to a millisecond to ask
+
+  // Another one on the same device, whose operations run beside those of this one; memory is common. It may be used by
+  // another thread. Null where the backend has none. Throws DeviceError.
+  virtual std::shared_ptr<Ops> beside() const { return nullptr; }
 
   // Runs operations that are the same whenever `key` is, in everything but what lies in memory: a backend may keep them
   // from one call and run them again for another without calling the function. They allocate nothing, wait for nothing
@@ -181,14 +187,14 @@ class Ops {
   // out = ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU in its tanh form, Hendrycks & Gimpel 2016). out may be x.
   virtual void gelu_tanh(const float* x, int64_t n, float* out) = 0;
 
-  // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and the
-  // caller composes them (core/model/transformer.cpp has the definition of every value).
+  // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and
+  // the caller composes them (core/model/transformer.cpp has the definition of every value).
 
   // A layer of a decoder. resid [R, C], in and out.
   virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
                              const LayerOutputs& outputs);
-  // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C] or
-  // null.
+  // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C]
+  // or null.
   virtual bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
                     std::span<const int32_t> logit_rows, float* logits, float* final_norm);
 
@@ -196,6 +202,13 @@ class Ops {
   // host, or none, with Drawn::decided 0. Rows share no memory. Precondition: draws().
   virtual bool draws() const { return false; }
   virtual void draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows);
+
+  // Of table [V, C] (any dtype) the `count` ≤ kMostNearest rows nearest to query [C], by each measure; equal ones by
+  // id, without row `leave_out` (−1: none). closeness [V] of all rows; out [kNearnessMeasures, count]. query_norm =
+  // |query|. Precondition: finds_nearest().
+  virtual bool finds_nearest() const { return false; }
+  virtual void nearest_rows(const Tensor& table, const float* query, float query_norm, int32_t leave_out, int count,
+                            RowCloseness* closeness, NearestRow* out);
 
   // ---- rarely needed, or nothing but moving values; simple loops where the memory is the host's
 

@@ -10,7 +10,7 @@ namespace glassbox {
 namespace {
 
 // What must be there besides the Document.
-enum class Wants : uint8_t { nothing, tokens, step, chain, heads, table, neighbours, cosines, pattern, scores };
+enum class Wants : uint8_t { nothing, tokens, step, chain, heads, neighbours, cosines, pattern, scores };
 
 struct QuantityInfo {
   QuantityKind kind;
@@ -287,7 +287,6 @@ Needs quantity_needs(const Quantity& quantity, const Document& document, const M
     case Wants::nothing:
     case Wants::tokens:
     case Wants::step:
-    case Wants::table:
       break;
     case Wants::chain:
       needs.chain = true;

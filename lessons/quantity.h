@@ -89,7 +89,6 @@ struct MeasureContext {
   const Document& document;
   const View& view;             // of the document as it is; stale views measure nothing
   const Model* model;           // may be null
-  const EmbeddingTable* table;  // may be null
   std::string_view lesson;
   // The trace of the document's text once a quantity has needed it, for those who measure several in one state.
   std::optional<EncodeTrace>* trace = nullptr;

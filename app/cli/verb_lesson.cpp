@@ -98,16 +98,11 @@ class Classroom {
     return Error{ErrorKind::failed, "The lesson's measures did not come in time.", lesson_.id, "", ""};
   }
   MeasureContext measures() const {
-    return {bench_.document(), bench_.view(), bench_.model().get(), table(), lesson_.id};
-  }
-  const EmbeddingTable* table() const {
-    table_ = bench_.embeddings();
-    return table_.get();
+    return {bench_.document(), bench_.view(), bench_.model().get(), lesson_.id};
   }
 
   const Lesson& lesson_;
   Workbench bench_;
-  mutable std::shared_ptr<const EmbeddingTable> table_;  // held while it is measured with
 };
 
 Result<void> show_lesson(CliContext& context, const Lesson& lesson) {

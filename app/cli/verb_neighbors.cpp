@@ -129,8 +129,7 @@ Result<void> near_each_other(CliContext& context) {
       engine->sessions->run(request, [&progress](double done) { return progress(done); });
   progress.finish();
   if (!step) return step.error();
-  const std::shared_ptr<const EmbeddingTable> table = make_embedding_table(model);
-  const std::shared_ptr<const CosineMatrix> matrix = make_cosine_matrix(*table, **step, layer);
+  const std::shared_ptr<const CosineMatrix> matrix = make_cosine_matrix(model, **step, layer);
   if (!matrix) return Error{ErrorKind::failed, "The cosines could not be computed.", "", "", ""};
   if (options.json) {
     nlohmann::json figure = figure_cosines(*matrix);

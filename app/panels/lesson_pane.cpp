@@ -74,7 +74,7 @@ void LessonPane::measure_texts(const FrameContext& context, const Lesson& lesson
   measured_revision_ = revision, measured_lesson_ = lesson.id;
   filled_.clear(), progress_.clear();
   std::optional<EncodeTrace> trace;
-  const MeasureContext measures{context.document(), context.view(), context.model(), context.bench.embeddings().get(), lesson.id, &trace};
+  const MeasureContext measures{context.document(), context.view(), context.model(), lesson.id, &trace};
   const auto fill = [&](const std::string& text) { filled_[text] = fill_measures(text, measures); };
   fill(lesson.text), fill(lesson.limits);
   for (const Prediction& question : lesson.predictions) fill(question.reveal);

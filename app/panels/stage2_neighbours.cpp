@@ -44,8 +44,7 @@ int position_of(const FrameContext& context, int32_t id) {
 void draw_neighbour_card(const FrameContext& context, const Neighbours& all, const Neighbour& near, const Measure& measure) {
   const Theme& theme = context.theme;
   const Tokenizer& tokenizer = context.model()->tokenizer();
-  const std::shared_ptr<const EmbeddingTable> table = context.bench.embeddings();
-  const double norm = table && near.id < table->vocab ? static_cast<double>(table->norms[static_cast<size_t>(near.id)]) : std::nan("");
+  const double norm = near.norm;
   const double own = all.query_norm;
   begin_hover_card(theme);
   card_value(theme, measure.name, format_exact(value_of(near, measure.by)), theme.logits);

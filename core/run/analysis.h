@@ -18,10 +18,11 @@
 #include "core/run/document.h"
 #include "core/run/sampler.h"
 #include "core/run/step.h"
+#include "kernels/nearest.h"
 
 namespace glassbox {
 
-// The embedding table in fp32 with its norms; made once a model.
+// The embedding table in fp32 with its norms; made once a model, where the host looks for neighbours.
 // The rows are the table's own: without positions and without ModelConfig::embed_scale.
 struct EmbeddingTable {
   int vocab = 0, width = 0;
@@ -33,6 +34,7 @@ std::shared_ptr<const EmbeddingTable> make_embedding_table(const Model& model);
 struct Neighbour {
   int32_t id;
   float cosine, dot, distance;
+  float norm;  // of the row
 };
 struct Neighbours {
   std::vector<float> query;  // [C]
@@ -43,6 +45,11 @@ struct Neighbours {
 // The `count` nearest of all rows by each measure, in one pass; equal values by id. query [C]; leave_out: an id that is
 // not listed, −1: none. A vector of length 0 has cosine 0 with everything.
 Neighbours find_neighbours(const EmbeddingTable& table, std::span<const float> query, int32_t leave_out, int count);
+// The parts of it, for those who get the closeness of rows from elsewhere: the query alone, one neighbour, the lists.
+Neighbours begin_neighbours(std::span<const float> query);
+Neighbour make_neighbour(int32_t id, const RowCloseness& row, float query_norm);
+void rank_rows(int vocab, const std::function<RowCloseness(int32_t)>& closeness_of, int32_t leave_out, int count,
+               Neighbours& found);
 
 // cos(x_i, x_j) over the positions of a step: layer −1 embeddings, l ≥ 0 resid_post of l. Of a long text only the last
 // kMaxCosineRows positions, which start at `begin`: the matrix grows with the square of their number.
@@ -55,7 +62,7 @@ struct CosineMatrix {
   std::vector<float> norms;   // [T]
 };
 // Null when the step lacks a page.
-std::shared_ptr<const CosineMatrix> make_cosine_matrix(const EmbeddingTable& table, const Step& step, int layer);
+std::shared_ptr<const CosineMatrix> make_cosine_matrix(const Model& model, const Step& step, int layer);
 
 // Every head's pattern, max-pooled to at most kThumbnail × kThumbnail. Pixel i stands for the positions
 // [i·length/side, (i+1)·length/side), rounded down.

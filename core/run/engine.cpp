@@ -20,6 +20,7 @@ Engine::Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std
                std::function<void(const EngineView&)> published)
     : model_(model),
       store_(std::move(model), std::move(ops)),
+      finder_(RowFinder::make(store_.placed(), store_.ops())),
       wake_(std::move(wake)),
       published_(std::move(published)),
       thread_([this] { loop(); }) {}

@@ -10,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/run/row_finder.h"
 #include "core/run/session.h"
 
 namespace glassbox {
@@ -58,6 +59,8 @@ class Engine {
   void cancel();              // the running interactive request ends with an error of kind cancelled
   EngineView latest() const;  // the newest published view; never waits for the engine
   EngineStatus status() const;
+  // Null where the backend does not look for neighbours by itself. It outlives the engine.
+  std::shared_ptr<RowFinder> row_finder() const { return finder_; }
   // True when no interactive request waits or runs. (Background work may.)
   bool idle() const;
   bool background_idle() const;
@@ -71,6 +74,7 @@ class Engine {
   void ask_device();
   std::shared_ptr<const Model> model_;
   SessionStore store_;
+  std::shared_ptr<RowFinder> finder_;
   std::function<void()> wake_;
   std::function<void(const EngineView&)> published_;
   mutable std::mutex mutex_;

@@ -32,14 +32,8 @@ float dot_product(const float* x, const float* y, int64_t n) {
   return total;
 }
 
-struct Closeness {
-  float dot;
-  float squared_distance;
-};
-
-// Both in one pass over memory, which is what takes the time. The distance is summed from differences: |x|² + |y|² −
-// 2xy would lose it for near vectors.
-Closeness compare(const float* x, const float* y, int64_t n) {
+// Both in one pass over memory, which is what takes the time. The norm is known.
+RowCloseness compare(const float* x, const float* y, int64_t n, float norm) {
   Lanes s0{}, s1{}, s2{}, s3{}, t0{}, t1{}, t2{}, t3{};
   int64_t i = 0;
   for (; i + kBlock <= n; i += kBlock) {
@@ -56,7 +50,7 @@ Closeness compare(const float* x, const float* y, int64_t n) {
     t2 += d2 * d2;
     t3 += d3 * d3;
   }
-  Closeness result{sum(s0, s1, s2, s3), sum(t0, t1, t2, t3)};
+  RowCloseness result{sum(s0, s1, s2, s3), norm, sum(t0, t1, t2, t3)};
   for (; i < n; ++i) {
     result.dot += x[i] * y[i];
     result.squared_distance += (x[i] - y[i]) * (x[i] - y[i]);
@@ -85,11 +79,6 @@ class BestList {
   size_t count_;
 };
 
-float cosine_of(float dot, float norm_a, float norm_b) {
-  const float norms = norm_a * norm_b;
-  return norms > 0 ? std::clamp(dot / norms, -1.0f, 1.0f) : 0.0f;
-}
-
 }  // namespace
 
 std::shared_ptr<const EmbeddingTable> make_embedding_table(const Model& model) {
@@ -106,36 +95,56 @@ std::shared_ptr<const EmbeddingTable> make_embedding_table(const Model& model) {
   return table;
 }
 
-Neighbours find_neighbours(const EmbeddingTable& table, std::span<const float> query, int32_t leave_out, int count) {
+Neighbour make_neighbour(int32_t id, const RowCloseness& row, float query_norm) {
+  return {id, cosine_of(row.dot, query_norm, row.norm), row.dot, std::sqrt(row.squared_distance), row.norm};
+}
+
+Neighbours begin_neighbours(std::span<const float> query) {
   Neighbours found;
   found.query.assign(query.begin(), query.end());
-  found.query_norm = std::sqrt(dot_product(query.data(), query.data(), table.width));
-  const size_t listed = static_cast<size_t>(std::clamp(count, 0, table.vocab));
-  BestList by_cosine(found.best[static_cast<size_t>(NearBy::cosine)], listed);
-  BestList by_dot(found.best[static_cast<size_t>(NearBy::dot)], listed);
-  BestList by_distance(found.best[static_cast<size_t>(NearBy::euclid)], listed);
-  for (int32_t id = 0; id < table.vocab; ++id) {
-    if (id == leave_out) continue;
-    const float* row = table.rows.data() + static_cast<int64_t>(id) * table.width;
-    const Closeness closeness = compare(query.data(), row, table.width);
-    const Neighbour neighbour{id, cosine_of(closeness.dot, found.query_norm, table.norms[static_cast<size_t>(id)]),
-                              closeness.dot, std::sqrt(closeness.squared_distance)};
-    by_cosine.offer(neighbour.cosine, neighbour);
-    by_dot.offer(neighbour.dot, neighbour);
-    by_distance.offer(-neighbour.distance, neighbour);
-  }
+  found.query_norm = std::sqrt(dot_product(query.data(), query.data(), static_cast<int64_t>(query.size())));
   return found;
 }
 
-std::shared_ptr<const CosineMatrix> make_cosine_matrix(const EmbeddingTable& table, const Step& step, int layer) {
+void rank_rows(int vocab, const std::function<RowCloseness(int32_t)>& closeness_of, int32_t leave_out, int count,
+               Neighbours& found) {
+  const size_t listed = static_cast<size_t>(std::clamp(count, 0, vocab));
+  BestList by_cosine(found.best[static_cast<size_t>(NearBy::cosine)], listed);
+  BestList by_dot(found.best[static_cast<size_t>(NearBy::dot)], listed);
+  BestList by_distance(found.best[static_cast<size_t>(NearBy::euclid)], listed);
+  for (int32_t id = 0; id < vocab; ++id) {
+    if (id == leave_out) continue;
+    const RowCloseness row = closeness_of(id);
+    const Neighbour neighbour = make_neighbour(id, row, found.query_norm);
+    by_cosine.offer(neighbour.cosine, neighbour);
+    by_dot.offer(neighbour.dot, neighbour);
+    by_distance.offer(-row.squared_distance, neighbour);
+  }
+}
+
+Neighbours find_neighbours(const EmbeddingTable& table, std::span<const float> query, int32_t leave_out, int count) {
+  Neighbours found = begin_neighbours(query);
+  const auto closeness_of = [&](int32_t id) {
+    const float* row = table.rows.data() + static_cast<int64_t>(id) * table.width;
+    return compare(query.data(), row, table.width, table.norms[static_cast<size_t>(id)]);
+  };
+  rank_rows(table.vocab, closeness_of, leave_out, count, found);
+  return found;
+}
+
+std::shared_ptr<const CosineMatrix> make_cosine_matrix(const Model& model, const Step& step, int layer) {
+  const int64_t width = model.config().width;
   const int begin = std::max(0, step.length() - kMaxCosineRows);
   const int length = step.length() - begin;
   std::vector<const float*> rows;
   rows.reserve(static_cast<size_t>(length));
+  std::vector<float> embeddings(layer < 0 ? static_cast<size_t>(length * width) : 0);
   for (int position = begin; position < step.length(); ++position) {
     if (layer < 0) {
       const int32_t token = step.recipe.tokens[static_cast<size_t>(position)];
-      rows.push_back(table.rows.data() + static_cast<int64_t>(token) * table.width);
+      float* const row = embeddings.data() + (position - begin) * width;
+      model.embedding_row(token, row);
+      rows.push_back(row);
       continue;
     }
     const Page* page = step.page(Tap::resid_post, layer, position);
@@ -152,7 +161,7 @@ std::shared_ptr<const CosineMatrix> make_cosine_matrix(const EmbeddingTable& tab
   matrix->norms.resize(n);
   for (size_t i = 0; i < n; ++i) {
     for (size_t j = 0; j <= i; ++j) {
-      matrix->dots[i * n + j] = matrix->dots[j * n + i] = dot_product(rows[i], rows[j], table.width);
+      matrix->dots[i * n + j] = matrix->dots[j * n + i] = dot_product(rows[i], rows[j], width);
     }
     matrix->norms[i] = std::sqrt(matrix->dots[i * n + i]);
   }

@@ -37,7 +37,7 @@ struct SessionStore::KeptLogits {
 SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions)
     : model_(std::move(model)),
       ops_(std::move(ops)),
-      placed_(model_, *ops_),
+      placed_(std::make_shared<PlacedModel>(model_, *ops_)),
       workspace_(std::make_unique<Workspace>(model_->config(), std::min(rows_per_call(*ops_), model_->config().context),
                                              *ops_)),
       page_pool_(std::make_shared<PagePool>(ops_)),
@@ -184,7 +184,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   std::vector<ForwardRow> rows;
   KvSequence* const sequences[] = {&session.kv};
   Result<void> result;
-  (void)placed_.weights(recipe.precision);  // laid out at the first call: that is loading, not computing
+  (void)placed_->weights(recipe.precision);  // laid out at the first call: that is loading, not computing
   const Clock::time_point begun = Clock::now();
   for (int begin = start; begin < length && result; begin += chunk) {
     const int end = std::min(begin + chunk, length);
@@ -201,7 +201,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
       const double layers_done = static_cast<double>(layer) / config.layer_count();
       return progress((begin - start + (end - begin) * layers_done) / (length - start));
     };
-    result = forward(placed_, *ops_, recipe.precision, *workspace_,
+    result = forward(*placed_, *ops_, recipe.precision, *workspace_,
                      {rows, sequences, plan.empty() ? nullptr : &plan, logits, between_layers});
     if (result) session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
   }
@@ -272,7 +272,7 @@ Result<std::unique_ptr<DrawnLine>> SessionStore::draw_on(const std::vector<int32
 }
 
 DrawnLine::DrawnLine(SessionStore& store, SessionStore::Session& session, int32_t newest)
-    : session_(session), newest_(newest), steps_(store.placed_, *store.ops_, session.precision, *store.workspace_) {}
+    : session_(session), newest_(newest), steps_(*store.placed_, *store.ops_, session.precision, *store.workspace_) {}
 
 Result<void> DrawnLine::send(const DrawSettings& settings, double u) {
   return steps_.send(session_.kv, settings, u);
@@ -307,7 +307,7 @@ Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision
     };
     const size_t count = rows.size() * static_cast<size_t>(config.vocab);
     if (const Result<void> done =
-            forward(placed_, *ops_, precision, *workspace_,
+            forward(*placed_, *ops_, precision, *workspace_,
                     {rows, sequences, nullptr, std::span<float>(logits).first(count), between_layers});
         !done) {
       return done;

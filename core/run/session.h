@@ -51,6 +51,7 @@ class SessionStore {
   size_t page_bytes() const { return page_pool_->live_bytes(); }
   const Model& model() const { return *model_; }
   Ops& ops() { return *ops_; }
+  std::shared_ptr<const PlacedModel> placed() const { return placed_; }
   void set_poison(bool poison) { poison_ = poison; }  // tests: pages start as NaN
   PagePool& page_pool() { return *page_pool_; }
 
@@ -68,7 +69,7 @@ class SessionStore {
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<Ops> ops_;
-  PlacedModel placed_;
+  std::shared_ptr<const PlacedModel> placed_;
   std::unique_ptr<Workspace> workspace_;
   std::shared_ptr<KvPool> pools_[2];  // by precision
   std::shared_ptr<PagePool> page_pool_;

@@ -21,14 +21,6 @@ void ViewAnalyses::set_induction(const std::string& model_key, std::vector<float
   induction_ = std::move(scores);
 }
 
-std::shared_ptr<const EmbeddingTable> ViewAnalyses::table(const std::string& model_key) const {
-  return table_.find(model_key);
-}
-
-std::shared_ptr<const EmbeddingTable> ViewAnalyses::ask_table(const AnalysisWish& wish) {
-  return table_.get(thread_, "table", wish.model_key, [model = wish.model] { return make_embedding_table(*model); });
-}
-
 bool ViewAnalyses::fill(View& view) {
   AnalysisWish wish;
   std::vector<float> induction;
@@ -86,16 +78,14 @@ bool ViewAnalyses::fill(View& view) {
   return complete;
 }
 
-// What needs the embedding table.
+// What looks at the embedding table.
 bool ViewAnalyses::fill_vectors(View& view, const AnalysisWish& wish, const std::string& step_key) {
-  const std::shared_ptr<const EmbeddingTable> vectors = ask_table(wish);
-  if (!vectors) return false;
   bool complete = true;
   if (wish.needs.cosines) {
     const int layer = wish.vector_layer;
     const std::string key = step_key + "/" + std::to_string(layer);
-    auto cosines = cosines_.get(thread_, "cosines", key, [vectors, step = view.step, layer] {
-      return make_cosine_matrix(*vectors, *step, layer);
+    auto cosines = cosines_.get(thread_, "cosines", key, [model = wish.model, step = view.step, layer] {
+      return make_cosine_matrix(*model, *step, layer);
     });
     if (cosines) view.cosines = cosines;
     complete &= cosines_.has(key);
@@ -104,18 +94,36 @@ bool ViewAnalyses::fill_vectors(View& view, const AnalysisWish& wish, const std:
     const int last = static_cast<int>(view.tokens.size()) - 1;
     const int32_t token =
         view.tokens[static_cast<size_t>(wish.position < 0 ? last : std::min(wish.position, last))];
-    const std::string key = wish.model_key + "/" + std::to_string(token);
-    auto neighbours = neighbours_.get(thread_, "neighbours", key, [vectors, token] {
-      const std::span<const float> row(vectors->rows.data() + static_cast<ptrdiff_t>(token) * vectors->width,
-                                       static_cast<size_t>(vectors->width));
-      auto found = std::make_shared<Neighbours>(find_neighbours(*vectors, row, token, kNeighbourCount));
-      found->id = token;
-      return std::shared_ptr<const Neighbours>(std::move(found));
-    });
-    if (neighbours) view.neighbours = neighbours;
-    complete &= neighbours != nullptr;
+    const std::string key = wish.model_key + (wish.finder ? "/device/" : "/") + std::to_string(token);
+    if (auto neighbours = ask_neighbours(wish, token, key)) view.neighbours = neighbours;
+    complete &= neighbours_.has(key);
   }
   return complete;
+}
+
+std::shared_ptr<const Neighbours> ViewAnalyses::ask_neighbours(const AnalysisWish& wish, int32_t token,
+                                                               const std::string& key) {
+  if (wish.finder) {
+    return neighbours_.get(thread_, "neighbours", key, [model = wish.model, finder = wish.finder, token] {
+      std::vector<float> row(static_cast<size_t>(model->config().width));
+      model->embedding_row(token, row.data());
+      Result<Neighbours> found = finder->find(row, token, kNeighbourCount);
+      // A device that has failed: the next step meets it too, and all goes on on the host.
+      if (!found) return std::shared_ptr<const Neighbours>();
+      found->id = token;
+      return std::make_shared<const Neighbours>(found.take());
+    });
+  }
+  const std::shared_ptr<const EmbeddingTable> vectors =
+      table_.get(thread_, "table", wish.model_key, [model = wish.model] { return make_embedding_table(*model); });
+  if (!vectors) return nullptr;
+  return neighbours_.get(thread_, "neighbours", key, [vectors, token] {
+    const std::span<const float> row(vectors->rows.data() + static_cast<ptrdiff_t>(token) * vectors->width,
+                                     static_cast<size_t>(vectors->width));
+    auto found = std::make_shared<Neighbours>(find_neighbours(*vectors, row, token, kNeighbourCount));
+    found->id = token;
+    return std::shared_ptr<const Neighbours>(std::move(found));
+  });
 }
 
 }  // namespace glassbox

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 
+#include "core/run/row_finder.h"
 #include "core/run/workbench.h"
 
 namespace glassbox {
@@ -21,6 +22,7 @@ struct AnalysisWish {
   uint64_t seed = 0, branch = 0;  // of the draw
   int vector_layer = -1;
   int position = -1;  // the selected one; −1: the last
+  std::shared_ptr<RowFinder> finder = {};  // null: the host looks for neighbours
 };
 
 class ViewAnalyses {
@@ -33,7 +35,6 @@ class ViewAnalyses {
   // Puts the results that are there into the view, which has a step, and asks for those that are not. True when the view
   // has all that is wanted. While a newer result is being computed the view keeps what it had.
   bool fill(View& view);
-  std::shared_ptr<const EmbeddingTable> table(const std::string& model_key) const;  // null until a wish needed it
   void set_induction(const std::string& model_key, std::vector<float> scores);  // [L·H], once a model
   bool idle() const { return thread_.idle(); }
   double chain_seconds() const { return *chain_seconds_; }  // of the last chain
@@ -79,7 +80,7 @@ class ViewAnalyses {
     std::shared_ptr<State> state_ = std::make_shared<State>();
   };
 
-  std::shared_ptr<const EmbeddingTable> ask_table(const AnalysisWish& wish);
+  std::shared_ptr<const Neighbours> ask_neighbours(const AnalysisWish& wish, int32_t token, const std::string& key);
   bool fill_vectors(View& view, const AnalysisWish& wish, const std::string& step_key);
 
   mutable std::mutex mutex_;  // of the wish and the induction scores

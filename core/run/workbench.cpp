@@ -256,9 +256,6 @@ void Workbench::fit_document() {
   }
 }
 
-std::shared_ptr<const EmbeddingTable> Workbench::embeddings() const {
-  return impl_->analyses->table(impl_->model_key);
-}
 const DeviceChoice& Workbench::device() const {
   return impl_->device;
 }
@@ -488,7 +485,8 @@ void Workbench::wish_analyses() {
                     run.seed,
                     run.draw_branch(),
                     document_.selection.vector_layer,
-                    document_.selection.position};
+                    document_.selection.position,
+                    impl.engine ? impl.engine->row_finder() : nullptr};
   // The badges' induction scores come from a step of their own.
   if (wish.needs.heads && !impl.induction_asked) {
     impl.induction_asked = true;

@@ -61,7 +61,6 @@ class Workbench {
   const std::optional<Error>& load_error() const { return load_error_; }
   void clear_errors();
   std::shared_ptr<const Model> model() const { return model_; }
-  std::shared_ptr<const EmbeddingTable> embeddings() const;  // null until computed
   std::string kernel_path() const;
   // Where it is computed. Like loading: the engine in use goes on until the new one stands, an error is load_error(). A
   // device that fails while it runs is left for the CPU.

@@ -13,6 +13,7 @@
 
 #include "kernels/decoder_layer.h"
 #include "kernels/draw.h"
+#include "kernels/nearest.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
@@ -82,6 +83,12 @@ cudaError_t fill_rows(std::span<const BiasFill> list, int64_t rows, cudaStream_t
 
 // Draws a token for each row of logits [row_count, V]: see Ops::draw.
 cudaError_t draw(const float* logits, int64_t vocab, const DrawRow* rows, int64_t row_count, cudaStream_t stream);
+
+// nearest.cu
+
+// See Ops::nearest_rows. closeness [V]; out [kNearnessMeasures, count].
+cudaError_t nearest_rows(const Tensor& table, const float* query, float query_norm, int32_t leave_out, int count,
+                         RowCloseness* closeness, NearestRow* out, cudaStream_t stream);
 
 // rope.cu
 

@@ -32,7 +32,7 @@ std::string missing_driver() {
 
 }  // namespace
 
-CudaOps::CudaOps(int device) : device_(device) {
+CudaOps::CudaOps(int device, BlasChoice blas) : device_(device) {
   check(cudaSetDevice(device), "choosing the GPU");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
@@ -40,7 +40,7 @@ CudaOps::CudaOps(int device) : device_(device) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
   for (cudaEvent_t& event : marks_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
   side_copies_ = std::make_unique<SideCopies>();
-  products_ = std::make_unique<Products>(stream_);
+  products_ = std::make_unique<Products>(stream_, blas);
   description_ += ", " + products_->description();
 }
 
@@ -122,6 +122,10 @@ DeviceMemory CudaOps::memory() const {
   return memory;
 }
 
+std::shared_ptr<Ops> CudaOps::beside() const {
+  return std::make_shared<CudaOps>(device_, BlasChoice::never);
+}
+
 void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operations) {
   recordings_.run(key, stream(), operations);
 }
@@ -149,6 +153,11 @@ bool CudaOps::head(const Norm& norm, const Linear& layer, float soft_cap, const 
 
 void CudaOps::draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows) {
   check(cuda::draw(logits, vocab, rows.data(), static_cast<int64_t>(rows.size()), stream()), "draw");
+}
+
+void CudaOps::nearest_rows(const Tensor& table, const float* query, float query_norm, int32_t leave_out, int count,
+                           RowCloseness* closeness, NearestRow* out) {
+  check(cuda::nearest_rows(table, query, query_norm, leave_out, count, closeness, out, stream()), "nearest_rows");
 }
 
 void CudaOps::embed(const Tensor& table, std::span<const int32_t> ids, float* out) {

@@ -19,7 +19,7 @@ namespace glassbox::cuda {
 
 class CudaOps : public Ops {
  public:
-  explicit CudaOps(int device);  // throws DeviceError
+  explicit CudaOps(int device, BlasChoice blas = BlasChoice::if_found);  // throws DeviceError
   ~CudaOps() override;
 
   std::string description() const override { return description_; }
@@ -36,6 +36,7 @@ class CudaOps : public Ops {
   void mark(int which) override;
   void wait_for(int which) override;
   DeviceMemory memory() const override;
+  std::shared_ptr<Ops> beside() const override;
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
   bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
@@ -43,6 +44,9 @@ class CudaOps : public Ops {
   bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
             std::span<const int32_t> logit_rows, float* logits, float* final_norm) override;
   bool draws() const override { return true; }
+  bool finds_nearest() const override { return true; }
+  void nearest_rows(const Tensor& table, const float* query, float query_norm, int32_t leave_out, int count,
+                    RowCloseness* closeness, NearestRow* out) override;
   void draw(const float* logits, int64_t vocab, std::span<const DrawRow> rows) override;
   void embed(const Tensor& table, std::span<const int32_t> ids, float* out) override;
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override;

@@ -4,6 +4,7 @@
 // the error of that sum could decide, the draw is left to the host. Compiled without contraction (toolkit.cmake).
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/reductions.h"
+#include "kernels/cuda/top_candidates.h"
 #include "kernels/draw.h"
 #include "kernels/exp_below_zero.h"
 #include "kernels/hash.h"
@@ -11,37 +12,17 @@
 namespace glassbox::cuda {
 namespace {
 
-constexpr int kThreads =
-    kHashLines;             // a block draws for a row; a thread has the values i with i mod kThreads = its own
-constexpr int kRank = 256;  // the head is what is as great as the kRank-th greatest thread's greatest
-constexpr int kMostCandidates = 1024;
+constexpr int kThreads = kHashLines;  // a block draws for a row; a thread has the values i with i mod kThreads = its own
 // Of the fp32 sum, relative: 104 units of rounding in the exponent (beyond, the weight is 0), and of up to a thousand
 // additions by each thread.
 constexpr double kTailError = 0x1p-13;
-static_assert(kHashGroup == kWarp);
+static_assert(kHashGroup == kWarp && kThreads == kTopThreads);
 
 // As exp_below_zero() on the host.
 __device__ double exp_of(double x) {
   if (!(x >= kExpLowest)) return 0.0;
   const ExpParts<double> parts = exp_parts(x);
   return __longlong_as_double(__double_as_longlong(parts.series) + (__double_as_longlong(parts.shifted) << 52));
-}
-
-// The order of floats as that of integers; −0 is 0.
-__device__ uint32_t ordered_bits(float value) {
-  const uint32_t bits = __float_as_uint(value + 0.0f);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-__device__ float value_of(uint32_t ordered) {
-  return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);
-}
-
-// Greatest value first, of equal ones the smallest id.
-__device__ uint64_t candidate_key(float value, int64_t id) {
-  return uint64_t{ordered_bits(value)} << 32 | (0xffffffffu - static_cast<uint32_t>(id));
-}
-__device__ int32_t id_of(uint64_t key) {
-  return static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(key));
 }
 
 // The bits of hash_logits(), in thread 0.
@@ -88,59 +69,19 @@ __device__ void penalise(const DrawRow& row, const float* logits, int64_t vocab)
   __syncthreads();
 }
 
-// The first candidates of the list, sorted.
-struct Head {
-  uint64_t* keys;   // [kMostCandidates]
-  int count;        // of them; 0: there are too many
-  uint32_t lowest;  // ordered bits of the least value that belongs to the head
-};
-
-// `greatest`: of the thread's own values. All threads must call; they get the same.
-__device__ Head find_head(const float* values, int64_t vocab, float greatest) {
-  GLASSBOX_SHARED(found, uint64_t[kMostCandidates]);
-  GLASSBOX_SHARED(sorted, uint64_t[kMostCandidates]);
-  GLASSBOX_SHARED(count, int);
-  const uint32_t own = ordered_bits(greatest);
-  uint32_t lowest = 0;  // bit by bit, the greatest number that kRank threads' greatest reach
-  for (int bit = 31; bit >= 0; --bit) {
-    const uint32_t higher = lowest | 1u << bit;
-    if (__syncthreads_count(own >= higher) >= kRank) lowest = higher;
-  }
-  if (threadIdx.x == 0) count = 0;
-  __syncthreads();
-  if (own >= lowest) {
-    for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
-      if (ordered_bits(values[i]) < lowest) continue;
-      const int place = atomicAdd(&count, 1);
-      if (place < kMostCandidates) found[place] = candidate_key(values[i], i);
-    }
-  }
-  __syncthreads();
-  const int total = count;
-  if (total > kMostCandidates) return {sorted, 0, lowest};
-  for (int i = static_cast<int>(threadIdx.x); i < total; i += kThreads) {
-    const uint64_t key = found[i];
-    int rank = 0;
-    for (int j = 0; j < total; ++j) rank += found[j] > key;
-    sorted[rank] = key;
-  }
-  __syncthreads();
-  return {sorted, total, lowest};
-}
-
 // The weights at one temperature: exp((x − greatest) / T).
 struct Weights {
-  double* of_head;   // [kMostCandidates]
+  double* of_head;   // [kMostTop]
   double total = 0;  // over the whole vocabulary, where it is needed
   double error = 0;  // of the total, at most
 };
 
 // Sum of the weights below the head, to all threads.
-__device__ float sum_tail(const float* values, int64_t vocab, uint32_t lowest, float greatest, float temperature) {
+__device__ float sum_tail(const float* values, int64_t vocab, uint64_t lowest, float greatest, float temperature) {
   const float scale = 1.0f / temperature;
   float sum = 0.0f;
   for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
-    if (ordered_bits(values[i]) < lowest) sum += expf((values[i] - greatest) * scale);
+    if (candidate_key(values[i], i) < lowest) sum += expf((values[i] - greatest) * scale);
   }
   return sum_block<kThreads>(sum);
 }
@@ -221,10 +162,10 @@ __device__ bool needs_plain(const DrawSettings& s) {
   return false;
 }
 
-__device__ Weights weigh(double* of_head, const Head& head, const float* values, int64_t vocab, float greatest,
+__device__ Weights weigh(double* of_head, const TopCandidates& head, const float* values, int64_t vocab, float greatest,
                          float temperature) {
   for (int i = static_cast<int>(threadIdx.x); i < head.count; i += kThreads) {
-    const double value = static_cast<double>(value_of(static_cast<uint32_t>(head.keys[i] >> 32)));
+    const double value = static_cast<double>(value_of(head.keys[i]));
     of_head[i] = exp_of((value - static_cast<double>(greatest)) / static_cast<double>(temperature));
   }
   Weights weights{of_head};
@@ -244,8 +185,8 @@ __device__ Weights weigh(double* of_head, const Head& head, const float* values,
 
 // logits [R, V]; a block for each row.
 __global__ void __launch_bounds__(kThreads) draw_rows(const float* logits, int64_t vocab, const DrawRow* rows) {
-  GLASSBOX_SHARED(plain_weights, double[kMostCandidates]);
-  GLASSBOX_SHARED(heated_weights, double[kMostCandidates]);
+  GLASSBOX_SHARED(plain_weights, double[kMostTop]);
+  GLASSBOX_SHARED(heated_weights, double[kMostTop]);
   GLASSBOX_SHARED(first_greatest, int);
   const DrawRow& row = rows[blockIdx.x];
   const DrawSettings& s = row.settings;
@@ -274,7 +215,7 @@ __global__ void __launch_bounds__(kThreads) draw_rows(const float* logits, int64
     any = first_greatest;
     if (!std::isinf(greatest)) token = any;
   } else {
-    const Head head = find_head(values, vocab, own);
+    const TopCandidates head = find_top(vocab, [&](int64_t i) { return candidate_key(values[i], i); });
     if (head.count > 0) {
       const Weights plain = needs_plain(s) ? weigh(plain_weights, head, values, vocab, greatest, 1.0f) : Weights{};
       const Weights heated = weigh(heated_weights, head, values, vocab, greatest, s.temperature);

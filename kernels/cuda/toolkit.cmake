@@ -32,7 +32,7 @@ foreach(kernel IN LISTS cuda_kernels)
   get_filename_component(name ${kernel} NAME_WE)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/cuda_${name}.o)
   set(own_options)
-  if(name STREQUAL draw)  # the same bits as the host's
+  if(name MATCHES "^(draw|nearest)$")  # the same bits as the host's
     set(own_options --fmad=false)
   endif()
   add_custom_command(

@@ -178,7 +178,7 @@ TEST_CASE("cosine matrices: the embedding and any layer", "[analysis][golden][mo
   for (const nlohmann::json& entry : golden["cosine_matrices"]) {
     REQUIRE(entry["tap"] == "resid_pre");
     const int layer = entry["layer"].get<int>() - 1;  // what comes into a layer is what the one before it left
-    const auto matrix = make_cosine_matrix(*real_table(), *step, layer);
+    const auto matrix = make_cosine_matrix(*real_model(), *step, layer);
     REQUIRE(matrix);
     CHECK(matrix->layer == layer);
     CHECK(matrix->begin == 0);
@@ -192,15 +192,15 @@ TEST_CASE("cosine matrices: the embedding and any layer", "[analysis][golden][mo
   }
   SessionStore store(real_model(), make_cpu_ops({2, "", false}));
   const auto bare = run_step(store, {ids, {}, Precision::fast, {}});
-  CHECK(make_cosine_matrix(*real_table(), *bare, -1));
-  CHECK_FALSE(make_cosine_matrix(*real_table(), *bare, 14));  // there is no page
+  CHECK(make_cosine_matrix(*real_model(), *bare, -1));
+  CHECK_FALSE(make_cosine_matrix(*real_model(), *bare, 14));  // there is no page
 }
 
 TEST_CASE("a long text's matrix is of its last positions", "[analysis]") {
   const auto table = make_embedding_table(*tiny_model());
   Step step;
   step.recipe.tokens = random_tokens(*tiny_model(), kMaxCosineRows + 10, 4);
-  const auto matrix = make_cosine_matrix(*table, step, -1);
+  const auto matrix = make_cosine_matrix(*tiny_model(), step, -1);
   REQUIRE(matrix);
   CHECK(matrix->length == kMaxCosineRows);
   CHECK(matrix->begin == 10);

@@ -67,7 +67,7 @@ class LessonBench {
   }
 
   MeasureContext context() const {
-    return {bench_.document(), bench_.view(), bench_.model().get(), bench_.embeddings().get(), lesson_->id};
+    return {bench_.document(), bench_.view(), bench_.model().get(), lesson_->id};
   }
   bool reached(const Goal& goal) const { return is_reached(goal, context()); }
   // For a failing test: the goal's conditions as they stand.

@@ -177,7 +177,7 @@ TEST_CASE("loops and equal lines are counted on the run's tokens", "[lessons]") 
   Document document = make_document();
   const View view;
   const auto value = [&](QuantityKind kind) {
-    return measure({kind, "", ""}, MeasureContext{document, view, nullptr, nullptr, ""}).value();
+    return measure({kind, "", ""}, MeasureContext{document, view, nullptr, ""}).value();
   };
   const auto say = [&](std::vector<int32_t> tokens) {
     for (const int32_t token : tokens) REQUIRE(apply(document, cmd::Append{token}, {}).ok());
@@ -212,7 +212,7 @@ TEST_CASE("measures in a text become numbers, and a dash where there is none", "
   Document document = make_document();
   document.text = "One two";
   const View view;
-  const MeasureContext context{document, view, nullptr, nullptr, ""};
+  const MeasureContext context{document, view, nullptr, ""};
   CHECK(fill_measures("a {\"measure\": \"words\"} b", context) == "a 2 b");
   CHECK(fill_measures("{\"measure\": \"temperature\"}", context) == "1");
   document.sampler.temperature = 3.1e-7f;
