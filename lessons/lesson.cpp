@@ -371,7 +371,7 @@ std::vector<std::string> newly_reached(const Lesson& lesson, const Workbench& be
   const Document& document = bench.document();
   const auto progress = document.progress.find(lesson.id);
   std::optional<EncodeTrace> trace;
-  const MeasureContext context{document, bench.view(), bench.model().get(), bench.embeddings().get(), lesson.id, &trace};
+  const MeasureContext context{document, bench.view(), bench.model().get(), lesson.id, &trace};
   for (const Goal& goal : lesson.goals) {
     const bool done = progress != document.progress.end() && progress->second.goals.contains(goal.id);
     if (!done && is_reached(goal, context)) reached.push_back(goal.id);

@@ -113,8 +113,7 @@ const Experiment kExperiments[] = {
     {"2_neighbours", "random", "much",
      [](Trial& trial) {
        (void)trial.value(QuantityKind::norm);
-       const auto table = trial.bench().embeddings();
-       REQUIRE(table);
+       const auto table = make_embedding_table(*trial.bench().model());
        const auto width = static_cast<size_t>(table->width), vocab = static_cast<size_t>(table->vocab);
        // The mean over all pairs is the square of the mean unit row.
        std::vector<double> mean(width);
@@ -148,8 +147,7 @@ const Experiment kExperiments[] = {
        trial.press(0);
        CHECK(trial.nearest(NearBy::dot) == " strugg");
        // The lengths that the text names.
-       const auto table = trial.bench().embeddings();
-       REQUIRE(table);
+       const auto table = make_embedding_table(*trial.bench().model());
        const int32_t id = trial.bench().model()->tokenizer().find_id(" strugg");
        CHECK(std::round(table->norms[static_cast<size_t>(id)] * 100) == 749);
        std::vector<float> norms = table->norms;
