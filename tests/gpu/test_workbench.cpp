@@ -1,0 +1,64 @@
+// What a person sees of a model that runs on the device: the workbench with everything that its panels ask for, against the
+// same on the CPU.
+#include "core/run/workbench.h"
+#include "kernels/cuda_devices.h"
+#include "tests/gpu/parity.h"
+#include "tests/support/golden.h"
+
+namespace glassbox {
+namespace {
+
+Result<OpenDevice> open_gpu(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
+  if (choice.kind == DeviceChoice::Kind::cpu) return open_device(choice, cpu, model);
+  return OpenDevice{make_cuda_ops(0), {}, ""};
+}
+
+TEST_CASE("the workbench shows the same of a model on the device as on the CPU", "[model][workbench]") {
+  Workbench gpu({.threads = 1, .precision = Precision::exact, .open_device = open_gpu});
+  Workbench cpu({.threads = 1, .precision = Precision::exact});
+  cpu.choose_device({DeviceChoice::Kind::cpu});
+  for (Workbench* bench : {&gpu, &cpu}) {
+    bench->load_model(golden_path("tiny_llama/f32.gguf"));
+    REQUIRE(bench->settle());
+    Needs needs;
+    needs.chain = needs.thumbnails = needs.heads = needs.cosines = needs.neighbours = true;
+    const int layers = bench->model()->config().layer_count();
+    for (const Tap tap : {Tap::attn_pattern, Tap::attn_z, Tap::resid_post}) needs.probe.add(tap, 0, layers);
+    bench->set_needs(needs);
+    REQUIRE(bench->apply(cmd::SetText{"The box is open"}).ok());
+    REQUIRE(bench->settle());
+    if (bench->error()) FAIL(bench->error()->message());
+  }
+  CHECK(gpu.kernel_path().starts_with("cuda"));
+  CHECK(cpu.kernel_path().starts_with("cpu"));
+  CHECK(gpu.status().device.total_bytes > 0);
+  CHECK(cpu.status().device.total_bytes == 0);
+  const auto same = [&] {
+    const View &on_gpu = gpu.view(), &on_cpu = cpu.view();
+    REQUIRE((on_gpu.step && on_gpu.chain && on_gpu.thumbnails && on_gpu.heads && on_gpu.neighbours));
+    REQUIRE(on_gpu.tokens == on_cpu.tokens);
+    CHECK(nmse(on_gpu.step->logits, on_cpu.step->logits) < 1e-9);
+    CHECK(nmse(on_gpu.thumbnails->weights, on_cpu.thumbnails->weights) < 1e-9);
+    CHECK(on_gpu.chain->drawn == on_cpu.chain->drawn);
+    for (size_t m = 0; m < on_cpu.neighbours->best.size(); ++m) {
+      REQUIRE(on_gpu.neighbours->best[m].size() == on_cpu.neighbours->best[m].size());
+      CHECK(on_gpu.neighbours->best[m].front().id == on_cpu.neighbours->best[m].front().id);
+    }
+  };
+  same();
+  for (int i = 0; i < 3; ++i) {
+    for (Workbench* bench : {&gpu, &cpu}) {
+      REQUIRE(bench->apply(cmd::Append{bench->view().chain->drawn}).ok());
+      REQUIRE(bench->settle());
+    }
+    same();
+  }
+  // Where it was, on the CPU.
+  gpu.choose_device({DeviceChoice::Kind::cpu});
+  REQUIRE(gpu.settle());
+  CHECK(gpu.kernel_path().starts_with("cpu"));
+  same();
+}
+
+}  // namespace
+}  // namespace glassbox
