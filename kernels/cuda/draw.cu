@@ -183,8 +183,9 @@ __device__ Weights weigh(double* of_head, const TopCandidates& head, const float
   return weights;
 }
 
-// logits [R, V]; a block for each row.
-__global__ void __launch_bounds__(kThreads) draw_rows(const float* logits, int64_t vocab, const DrawRow* rows) {
+// logits [R, V]; a block for each row. One on a multiprocessor suffices: for compute capability 10.0 the compiler would
+// make room for two, and spill.
+__global__ void __launch_bounds__(kThreads, 1) draw_rows(const float* logits, int64_t vocab, const DrawRow* rows) {
   GLASSBOX_SHARED(plain_weights, double[kMostTop]);
   GLASSBOX_SHARED(heated_weights, double[kMostTop]);
   GLASSBOX_SHARED(first_greatest, int);
