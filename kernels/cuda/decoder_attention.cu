@@ -197,6 +197,8 @@ __device__ void store_unseen_scores(const Attention& a, const Place& p, Shared<k
 template <DType kType, int kHeads, int kSlices>
 __global__ void attend_split(Attention a) {
   GLASSBOX_SHARED(shared, Shared<kHeads>);
+  let_next_launch_begin();
+  wait_for_launches_before();
   const Place p = own_place<kHeads>(a);
   const int warp = own_warp(), lane = own_lane();
   float* const pattern = a.pattern == nullptr || a.pattern[p.row].data == nullptr || warp >= p.heads
@@ -283,7 +285,7 @@ cudaError_t start(Attention a, cudaStream_t stream) {
                                                : kernel_for<DType::f32, kHeads>(args.head_dim);
   const dim3 grid(static_cast<unsigned>(split_count(args)), static_cast<unsigned>(args.kv_heads * a.head_groups),
                   static_cast<unsigned>(args.row_count));
-  return launch(kernel, grid, dim3(kThreads), 0, stream, a);
+  return launch_early(kernel, grid, dim3(kThreads), 0, stream, a);
 }
 
 }  // namespace

@@ -203,8 +203,8 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
     a.plan = plan_product(
         {.rows = rows, .outputs = kOutputs, .tiles = tiles, .columns = layer.q.weight.columns(), .apart = true},
         matrices);
-    return launch(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream,
-                  a);
+    return launch_early(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
+                        stream, a);
   });
 }
 
@@ -227,7 +227,7 @@ cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, c
                            .columns = layer.up.weight.columns()},
                           std::span(matrices).first(gated ? 2 : 1));
     const auto kernel = gated ? make_mlp_input<kernel_rows, true> : make_mlp_input<kernel_rows, false>;
-    return launch(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
+    return launch_early(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
   });
 }
 

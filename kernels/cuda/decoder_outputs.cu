@@ -80,6 +80,7 @@ template <int kRows>
 class SplitsSource {
  public:
   __device__ SplitsSource(const SplitsInput& in) : in_(in) {}
+  __device__ void prefetch() {}
   __device__ void begin(float*) {}
   __device__ void stage(float* x, int pitch, int begin, int columns, bool first) {
     const int quads = quads_of(columns);
@@ -195,8 +196,8 @@ cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& arg
                            args.heads, args.head_dim,   outputs.attn_z};
   return with_kernel_rows(args.row_count, [&](auto rows) {
     make_plan(a, rows, layer.o.weight.columns());
-    return launch(add_attention<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
-                  splits, args.rows, args.window, outputs.pattern);
+    return launch_early(add_attention<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
+                        splits, args.rows, args.window, outputs.pattern);
   });
 }
 
@@ -205,8 +206,8 @@ cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch
   ResidualOutput a = residual_output(layer.down, rows, resid, outputs.mlp_out, outputs.resid_post);
   return with_kernel_rows(rows, [&](auto kernel_rows) {
     make_plan(a, kernel_rows, layer.down.weight.columns());
-    return launch(add_mlp<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
-                  RowsInput{scratch.act, rows});
+    return launch_early(add_mlp<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
+                        RowsInput{scratch.act, rows});
   });
 }
 

@@ -189,6 +189,7 @@ __global__ void __launch_bounds__(kThreads, 1) draw_rows(const float* logits, in
   GLASSBOX_SHARED(plain_weights, double[kMostTop]);
   GLASSBOX_SHARED(heated_weights, double[kMostTop]);
   GLASSBOX_SHARED(first_greatest, int);
+  wait_for_launches_before();
   const DrawRow& row = rows[blockIdx.x];
   const DrawSettings& s = row.settings;
   logits += blockIdx.x * vocab;
@@ -239,7 +240,8 @@ __global__ void __launch_bounds__(kThreads, 1) draw_rows(const float* logits, in
 cudaError_t draw(const float* logits, int64_t vocab, const DrawRow* rows, int64_t row_count, cudaStream_t stream) {
   if (row_count == 0) return cudaSuccess;
   if (vocab < 1 || vocab > INT32_MAX) return cudaErrorInvalidValue;
-  return launch(draw_rows, dim3(static_cast<unsigned>(row_count)), dim3(kThreads), 0, stream, logits, vocab, rows);
+  return launch_early(draw_rows, dim3(static_cast<unsigned>(row_count)), dim3(kThreads), 0, stream, logits, vocab,
+                      rows);
 }
 
 }  // namespace glassbox::cuda

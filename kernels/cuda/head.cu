@@ -77,7 +77,8 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
                            .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
                            .columns = columns},
                           matrices);
-    return launch(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
+    return launch_early(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
+                        stream, a);
   });
 }
 

@@ -3,7 +3,9 @@
 // A decoding step lasts as long as its kernels' critical paths: the weights of a kernel arrive within a microsecond,
 // and so does everything else. So all that a block needs is asked for at once, what does not depend on the kernel
 // before comes first, and there are two barriers:
-//   1. the weights of a tile of outputs to registers, 16 bytes a load, side by side
+//   1. the weights of a tile of outputs to registers, 16 bytes a load, side by side; the kernels are launched early
+//      (device.h), so that this and the launch itself pass while the kernels before still run. They go ahead in the
+//      order of the launches: the next kernel may begin when all blocks of this one have asked for theirs
 //   2. x to shared memory, as the source makes it; the weights from the registers to shared memory; barrier
 //   3. the next tile's weights to registers; products: `lanes` threads an output, each takes units of 32 values of K
 //      and multiplies them by all rows; their sums to shared memory; barrier
@@ -152,6 +154,9 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
   WeightRow row = row_of(tile);
   RowPieces pieces;
   pieces.fetch(row, 0, lane, plan.lanes);
+  source.prefetch();
+  let_next_launch_begin();
+  wait_for_launches_before();
 
   source.begin(of_source);
   constexpr int kFinishers = (kRows * kOutputs * kMergers + kWarp - 1) / kWarp * kWarp;

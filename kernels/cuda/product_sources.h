@@ -1,5 +1,6 @@
 // What the fused products multiply: rows as they are, or through a norm. A source is made in every thread:
-//   begin(shared)                      before anything else; may have barriers. shared: [kRowScratch · rows]
+//   prefetch()                         before the launches before have ended: only what no launch writes
+//   begin(shared)                      before the following; may have barriers. shared: [kRowScratch · rows]
 //   stage(x, pitch, begin, columns, first)  the threads' parts of columns [begin, begin + columns) of all rows to
 //                                      shared memory, in units of kUnitPitch; `first`: they come for the first time
 //   close(shared)                      when all have come once; a barrier follows
@@ -37,6 +38,7 @@ template <int kRows>
 class RowsSource {
  public:
   __device__ RowsSource(const RowsInput& in, int columns) : in_(in), columns_(columns) {}
+  __device__ void prefetch() {}
   __device__ void begin(float*) {}
   __device__ void stage(float* x, int pitch, int begin, int columns, bool) {
     constexpr int kAtOnce = kQuadsAtOnce<kRows>;
@@ -110,6 +112,14 @@ template <int kRows>
 class NormSource {
  public:
   __device__ NormSource(const NormInput& in, int columns) : in_(in), columns_(columns) {}
+
+  __device__ void prefetch() {
+    constexpr int kLine = 128 / sizeof(float);
+    for (int k = static_cast<int>(threadIdx.x) * kLine; k < columns_; k += static_cast<int>(blockDim.x) * kLine) {
+      glassbox::prefetch(in_.norm.weight + k);
+      if (in_.norm.kind == NormKind::layer && in_.norm.bias != nullptr) glassbox::prefetch(in_.norm.bias + k);
+    }
+  }
 
   __device__ void begin(float* shared) {
     if (in_.norm.kind == NormKind::rms) return;

@@ -39,6 +39,7 @@
 #include "core/model/transformer.h"
 #include "core/run/device.h"
 #include "core/run/generate.h"
+#include "kernels/hash.h"
 
 namespace glassbox::bench {
 namespace {
@@ -98,9 +99,9 @@ class Bench {
     if (what == "describe") return describe();
     if (what == "prefill") return {{"seconds", prefill(tokens)}};
     if (what == "extend") return {{"seconds", extend(request.at("to"))}};
-    if (what == "decode") return {{"seconds", decode(depth, tokens)}};
+    if (what == "decode") return decode(depth, tokens);
     if (what == "batch") return {{"seconds", batch(request.at("sequences"), depth, tokens)}};
-    if (what == "generate") return {{"seconds", generate_text(depth, tokens, request.value("temperature", 0.0f))}};
+    if (what == "generate") return generate_text(depth, tokens, request.value("temperature", 0.0f));
     if (what == "capture") return capture(tokens, request.at("repeat"));
     if (what == "tokenise") return tokenise(request.at("file"), request.at("repeat"), request.value("ids", ""));
     give_up("there is no request \"" + what + "\"");
@@ -158,7 +159,8 @@ class Bench {
     return timed(*line_, line_->length(), end);
   }
 
-  double decode(int depth, int tokens) {
+  // `hash` tells whether two runs have the same bits: here of the last logits, of the ids in generate_text().
+  json decode(int depth, int tokens) {
     if (line_->length() < depth) run(*line_, 0, line_->length(), depth);
     line_->truncate(depth);
     for (int i = 0; i < kWarmSteps; ++i) run(*line_, 0, depth + i, depth + i + 1);
@@ -167,7 +169,8 @@ class Bench {
     for (int i = 0; i < tokens; ++i) run(*line_, 0, depth + i, depth + i + 1);
     const double seconds = seconds_since(begun);
     line_->truncate(depth);
-    return seconds;
+    const auto vocab = static_cast<size_t>(model_->config().vocab);
+    return {{"seconds", seconds}, {"hash", hash_logits(std::span(logits_).first(vocab))}};
   }
 
   double batch(int count, int depth, int tokens) {
@@ -193,7 +196,7 @@ class Bench {
     return seconds_since(begun);
   }
 
-  double generate_text(int depth, int tokens, float temperature) {
+  json generate_text(int depth, int tokens, float temperature) {
     SessionStore store(model_, ops_);
     GenerateRequest request;
     request.seed = 1;
@@ -202,13 +205,15 @@ class Bench {
     request.sampler.top_k = temperature > 0 ? 40 : 0;
     request.ignore_end = true;
     double seconds = 0;
+    uint64_t hash = kHashStart;
     for (const int most : {kWarmSteps, tokens}) {
       request.most = most + 1;  // the first is the prompt's
       const Result<Generation> made = generate(store, request, [](int32_t) { return true; });
       if (!made) give_up(made.error().message());
       seconds = made->decode_seconds;
+      for (const int32_t id : made->ids) hash = join_hashes(hash, static_cast<uint64_t>(id));
     }
-    return seconds;
+    return {{"seconds", seconds}, {"hash", hash}};
   }
 
   struct Capture {

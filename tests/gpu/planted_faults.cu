@@ -183,6 +183,25 @@ __global__ void copy_vectors(bool planted, const float* in, float* out) {
   *reinterpret_cast<float4*>(out + i) = *reinterpret_cast<const float4*>(in + i);
 }
 
+// out = scratch, which a launch before has filled, times and divided by in, which the host has filled and may be read
+// early.
+enum class Early : uint8_t { sound, reads, writes };
+__global__ void divide_early(Early fault, const float* in, const float* scratch, float* out) {
+  const int i = own_index();
+  const float x = in[i];
+  float product = 0.0f;
+  if (fault == Early::reads && i == 77) product = scratch[i] * x;
+  if (fault == Early::writes && i == 77) out[i] = x;
+  let_next_launch_begin();
+  wait_for_launches_before();
+  if (fault != Early::reads || i != 77) product = scratch[i] * x;
+  out[i] = product / x;
+}
+__global__ void end_early(bool planted) {
+  if (planted && own_index() == 77) return;
+  wait_for_launches_before();
+}
+
 }  // namespace
 
 cudaError_t run_planted(Planted kind, bool planted, const float* in, float* scratch, float* out, cudaStream_t stream) {
@@ -228,6 +247,17 @@ cudaError_t run_planted(Planted kind, bool planted, const float* in, float* scra
       return launch(spread, grid, block, 0, stream, scratch, out);
     case Planted::misaligned_vector:
       return launch(copy_vectors, dim3(1), dim3(kPlantedValues / 4), 0, stream, planted, in, out);
+    case Planted::early_without_wait:
+      launch(copy_vectors, dim3(1), dim3(kPlantedValues / 4), 0, stream, false, in, out);
+      return launch_early(end_early, grid, block, 0, stream, planted);
+    case Planted::early_read:
+    case Planted::early_write:
+      launch(write_scratch, grid, block, 0, stream, false, in, scratch);
+      return launch_early(divide_early, grid, block, 0, stream,
+                          !planted                      ? Early::sound
+                          : kind == Planted::early_read ? Early::reads
+                                                        : Early::writes,
+                          in, scratch, out);
   }
   return cudaErrorInvalidValue;
 }

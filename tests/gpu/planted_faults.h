@@ -27,6 +27,9 @@ enum class Planted : uint8_t {
   shuffle_instead_of_syncwarp,
   blocks_add_without_atomics,
   misaligned_vector,
+  early_without_wait,
+  early_read,
+  early_write,
 };
 
 inline constexpr int kPlantedBlocks = 2, kPlantedThreads = 64;

@@ -3,7 +3,8 @@
 // blocks.
 //
 // An access must lie in memory that the kernel may touch, at a multiple of its size; what is read must have been
-// written; and of two accesses to a byte in one launch, one of them a write, one must come before the other: by a
+// written; a launch that may begin early must have waited for those before, unless it reads what was written once, by
+// the host; and of two accesses to a byte in one launch, one of them a write, one must come before the other: by a
 // barrier of the block, or in a warp by __syncwarp. Nothing orders two blocks. Shuffles and votes order nothing: the
 // hardware promises no more. Atomic accesses do not race with each other. Known limit: of several lanes' reads in one
 // segment the latest time counts for all, so __syncwarp with partial masks that come and go between them could be told
@@ -69,6 +70,11 @@ void check_byte(Cell& cell, const Access& access, const Region& region) {
   if (access.reads && !cell.written) {
     stop(FaultKind::uninitialised, access, "it " + describe(access, &region) + ", where nothing was written");
   }
+  if (!now.thread->waited && !region.shared && (access.writes || cell.changes)) {
+    stop(FaultKind::early, access,
+         "it " + describe(access, &region) + " and has not waited for the launches before, which may " +
+             (access.writes ? "use" : "change") + " that");
+  }
   if (cell.write_segment >= now.launch_segment && !(access.atomic && cell.write_atomic)) {
     if (cell.write_segment < now.block_segment) stop_race(access, region, "wrote", "another block", cell.write_site);
     if (cell.write_segment == now.segment && cell.write_thread != own &&
@@ -90,7 +96,7 @@ void check_byte(Cell& cell, const Access& access, const Region& region) {
         }
       }
     }
-    cell.written = true;
+    cell.written = cell.changes = true;
     cell.write_segment = now.segment;
     cell.write_thread = static_cast<uint16_t>(own);
     cell.write_time = warp_time();

@@ -1,6 +1,6 @@
 // What kernels/cuda/device.h is made of when the emulator takes the place of the GPU: the built-in variables and
-// functions of a kernel that the toolkit's headers give to nvcc alone, and launch(). The headers themselves are the
-// toolkit's.
+// functions of a kernel that the toolkit's headers give to nvcc alone, and what starts a kernel. The headers themselves
+// are the toolkit's.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -37,8 +37,9 @@ void exchange(unsigned mask, unsigned source, void* value, size_t bytes, const s
 void* shared_variable(const void* key, size_t bytes, size_t alignment, const char* name);
 void* dynamic_shared_memory();
 void check_atomic(void* target, size_t bytes);
-cudaError_t enqueue_kernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                           const void* call, size_t call_bytes, void (*invoke)(const void* call));
+void wait_for_launches();
+cudaError_t enqueue_kernel(bool early, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                           cudaStream_t stream, const void* call, size_t call_bytes, void (*invoke)(const void* call));
 
 template <class T>
 T shuffle(unsigned mask, T value, unsigned source, const std::source_location& where) {
@@ -190,9 +191,16 @@ inline int max(int a, int b) {
 
 namespace glassbox {
 
+// Launches run one after the other here; what an early one does before it waits is checked as if they did not.
+inline void let_next_launch_begin() {}
+inline void wait_for_launches_before() {
+  emulator::wait_for_launches();
+}
+inline void prefetch(const void*) {}  // no fault, wherever it points
+
 template <class... Parameters, class... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   Arguments... arguments) {
+cudaError_t start_kernel(bool early, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+                         cudaStream_t stream, Arguments... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "the kernel has another number of parameters");
   static_assert((std::is_trivially_copyable_v<Parameters> && ...), "a kernel's parameters are copied as bytes");
   using Call = std::tuple<void (*)(Parameters...), Parameters...>;
@@ -200,8 +208,8 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
   const auto invoke = [](const void* copy) {
     std::apply([](auto run, auto... values) { run(values...); }, *static_cast<const Call*>(copy));
   };
-  return emulator::enqueue_kernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, &call,
-                                  sizeof call, invoke);
+  return emulator::enqueue_kernel(early, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+                                  &call, sizeof call, invoke);
 }
 
 }  // namespace glassbox

@@ -27,10 +27,12 @@ struct Schedule {
   Order order = Order::forwards;
   Fill fill = Fill::ones;
   uint32_t seed = 1;  // of priorities, noise and the order of the blocks; blocks run in their own order with `forwards`
+  // The device is of compute capability 9.0, which can launch early, and not of 8.0.
+  bool launches_early = true;
   std::string name() const;
 };
 
-// Forwards, backwards and `seeds` drawn ones, with all fills among them.
+// Forwards, backwards and `seeds` drawn ones, with all fills among them; all but the one backwards with early launches.
 std::vector<Schedule> schedules(int seeds);
 void set_schedule(const Schedule& schedule);
 
@@ -43,6 +45,8 @@ enum class FaultKind : uint8_t {
   race,           // two threads, one of them writing, without a barrier between
   sanitizer,      // what AddressSanitizer and UBSan found, of which the kind is in the text
   transfer,       // a copy outside of an allocation
+  early,          // a thread of an early launch (kernels/cuda/device.h) does not wait for the launches before, or reads
+                  // what others than the host have written, or what was written twice, or writes, before it does
 };
 
 struct Fault {
@@ -60,6 +64,7 @@ Build build();
 
 struct Counters {
   int64_t launches = 0;        // kernels that ran
+  int64_t early_launches = 0;  // of these, those that may begin before the one before has ended
   int64_t graph_launches = 0;  // graphs that ran; their kernels are counted too
   int64_t allocations = 0;     // of device memory, that live now
   int64_t allocated_bytes = 0;

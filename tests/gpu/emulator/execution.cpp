@@ -136,6 +136,7 @@ void Block::run(const Launch& launch) {
   for (unsigned i = 0; i < size; ++i) {
     Thread& thread = threads[i];
     thread.number = i;
+    thread.waited = !launch.early;
     thread.index = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
     prepare_fiber(thread.context, i, enter_thread);
     make_ready(thread);
@@ -290,6 +291,9 @@ void enter_thread() {
   block().begin_thread();
   const Launch& launch = *running().launch;
   launch.invoke(launch.call->data());
+  if (!running().thread->waited) {
+    stop_launch(FaultKind::early, "it ends and has not waited for the launches before");
+  }
   block().end_thread();
 }
 
@@ -407,6 +411,10 @@ void exchange(unsigned mask, unsigned source, void* value, size_t bytes, const s
   std::memcpy(own.value, value, bytes);
   block().meet_warp(WarpCall::shuffle, mask, where);
   std::memcpy(value, own.received, bytes);
+}
+
+void wait_for_launches() {
+  running().thread->waited = true;
 }
 
 void* shared_variable(const void* key, size_t bytes, size_t alignment, const char* name) {

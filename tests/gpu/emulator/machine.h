@@ -25,6 +25,7 @@ struct Launch {
   const void* kernel = nullptr;
   dim3 grid, block;
   size_t shared_bytes = 0;                             // dynamic
+  bool early = false;                                  // the launches before it may still run
   std::shared_ptr<const std::vector<std::byte>> call;  // the kernel's address and arguments, as invoke() wants them
   void (*invoke)(const void* call) = nullptr;
 };
@@ -37,6 +38,7 @@ struct Thread {
   uint3 index{};
   unsigned number = 0;  // in the block
   State state = State::ready;
+  bool waited = false;         // for the launches before, or need not
   std::source_location where;  // of the barrier or the call in which it waits
   // The call in which it waits:
   WarpCall call = WarpCall::sync;

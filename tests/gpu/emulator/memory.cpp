@@ -100,7 +100,10 @@ void DeviceMemory::set_limit(size_t bytes) {
 void DeviceMemory::mark_written(Region& region, const void* p, size_t bytes) {
   if (region.cells == nullptr) return;
   Cell* cell = region.cells.get() + (static_cast<const std::byte*>(p) - region.begin);
-  for (size_t i = 0; i < bytes; ++i) cell[i].written = true;
+  for (size_t i = 0; i < bytes; ++i) {
+    cell[i].changes = cell[i].written;
+    cell[i].written = true;
+  }
 }
 
 DeviceMemory& device_memory() {

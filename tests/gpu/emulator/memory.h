@@ -22,6 +22,7 @@ struct Cell {
   uint16_t write_thread;
   uint16_t read_warp;  // kSeveralWarps: more than one
   bool written, write_atomic;
+  bool changes;  // written by a kernel, or twice
 };
 inline constexpr uint16_t kSeveralWarps = 0xffff;
 
@@ -50,7 +51,7 @@ class DeviceMemory {
   size_t count() const { return regions_.size(); }
   size_t limit() const { return limit_; }
   void set_limit(size_t bytes);
-  // The bytes count as written from now on, by nobody that could race.
+  // The bytes count as written from now on, by nobody that could race. What is written a second time changes.
   static void mark_written(Region& region, const void* p, size_t bytes);
   std::map<uintptr_t, Region>& regions() { return regions_; }
 

@@ -113,14 +113,14 @@ cudaError_t finish(cudaError_t error) {
   return error;
 }
 
-cudaError_t enqueue_kernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                           const void* call, size_t call_bytes, void (*invoke)(const void*)) {
+cudaError_t enqueue_kernel(bool early, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                           cudaStream_t stream, const void* call, size_t call_bytes, void (*invoke)(const void*)) {
   const std::scoped_lock lock(runtime_lock());
   catch_sanitizers();
   const auto* bytes = static_cast<const std::byte*>(call);
-  const Launch launch{
-      kernel, grid, block, shared_bytes, std::make_shared<const std::vector<std::byte>>(bytes, bytes + call_bytes),
-      invoke};
+  const Launch launch{kernel,       grid,  block,
+                      shared_bytes, early, std::make_shared<const std::vector<std::byte>>(bytes, bytes + call_bytes),
+                      invoke};
   if (!has_shape(launch)) return finish(cudaErrorInvalidConfiguration);
   const auto most = state().most_shared.find(kernel);
   if (shared_bytes > (most == state().most_shared.end() ? kSharedBytes : static_cast<size_t>(most->second))) {
@@ -128,9 +128,14 @@ cudaError_t enqueue_kernel(const void* kernel, dim3 grid, dim3 block, size_t sha
   }
   return finish(enqueue(stream, {[=] {
                                    ++state().counters.launches;
+                                   state().counters.early_launches += launch.early ? 1 : 0;
                                    run_launch(launch);
                                  },
                                  nullptr, 0}));
+}
+
+int compute_capability() {
+  return schedule().launches_early ? 90 : 80;
 }
 
 const Schedule& schedule() {
@@ -145,13 +150,13 @@ std::string Schedule::name() const {
   const char* orders[] = {"forwards", "backwards", "priorities "};
   const char* fills[] = {"zeros", "ones", "noise"};
   return orders[static_cast<int>(order)] + (order == Order::priorities ? std::to_string(seed) : std::string()) +
-         ", filled with " + fills[static_cast<int>(fill)];
+         ", filled with " + fills[static_cast<int>(fill)] + (launches_early ? "" : ", no early launches");
 }
 
 std::vector<Schedule> schedules(int seeds) {
-  std::vector<Schedule> all = {{Order::forwards, Fill::ones, 1}, {Order::backwards, Fill::zeros, 2}};
+  std::vector<Schedule> all = {{Order::forwards, Fill::ones, 1}, {Order::backwards, Fill::zeros, 2, false}};
   for (int seed = 1; seed <= seeds; ++seed) {
-    all.push_back({Order::priorities, static_cast<Fill>(2 - seed % 3), static_cast<uint32_t>(seed)});
+    all.push_back({Order::priorities, static_cast<Fill>(2 - seed % 3), static_cast<uint32_t>(seed), true});
   }
   return all;
 }
@@ -297,8 +302,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxThreadsPerMultiProcessor = 2048;
   properties->multiProcessorCount = 4;
   properties->regsPerBlock = 65536;
-  properties->major = 8;
-  properties->minor = 0;
+  properties->major = compute_capability() / 10;
+  properties->minor = compute_capability() % 10;
   return finish(cudaSuccess);
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
@@ -311,10 +316,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = static_cast<int>(kMostSharedBytes);
       break;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = 8;
+      *value = compute_capability() / 10;
       break;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
+      *value = compute_capability() % 10;
       break;
     default:
       return finish(cudaErrorNotSupported);
@@ -331,9 +336,19 @@ cudaError_t cudaDriverGetVersion(int* version) {
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   const std::scoped_lock lock(runtime_lock());
+  if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) {
+    return finish(value >= -1 && value <= 100 ? cudaSuccess : cudaErrorInvalidValue);
+  }
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return finish(cudaErrorNotSupported);
   if (value < 0 || static_cast<size_t>(value) > kMostSharedBytes) return finish(cudaErrorInvalidValue);
   state().most_shared[kernel] = value;
+  return finish(cudaSuccess);
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  *attributes = {};
+  attributes->maxThreadsPerBlock = static_cast<int>(kMostThreads);
+  attributes->binaryVersion = attributes->ptxVersion = compute_capability();
   return finish(cudaSuccess);
 }
 

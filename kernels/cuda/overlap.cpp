@@ -1,0 +1,32 @@
+#include "kernels/cuda/overlap.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+#include <string_view>
+
+namespace glassbox::cuda {
+namespace {
+
+constexpr int kFirstToWait = 90;          // as the attributes of a kernel tell it: compute capability 9.0
+constexpr int kFirstToRecordIt = 12'030;  // CUDA 12.3
+
+bool is_wanted() {
+  const char* wish = std::getenv("GLASSBOX_CUDA_OVERLAP");
+  int driver = 0;
+  return (wish == nullptr || std::string_view(wish) != "off") && cudaDriverGetVersion(&driver) == cudaSuccess &&
+         driver >= kFirstToRecordIt;
+}
+
+}  // namespace
+
+bool may_start_early(const void* kernel) {
+  static const bool wanted = is_wanted();
+  cudaFuncAttributes code{};
+  // Not what the device could run: where only older code was compiled, that runs there, and does not wait.
+  if (!wanted || cudaFuncGetAttributes(&code, kernel) != cudaSuccess || code.ptxVersion < kFirstToWait) return false;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared) ==
+         cudaSuccess;
+}
+
+}  // namespace glassbox::cuda
