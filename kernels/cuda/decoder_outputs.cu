@@ -15,14 +15,6 @@ struct ResidualOutput {
   float *branch, *after;  // optional [R, C]: what is added, and the sum
 };
 
-struct ResidualWeights {
-  const ResidualOutput& a;
-  __device__ WeightRow row(int tile, int j) const {
-    const int n = tile * kOutputs + j;
-    return n < a.weights.outputs ? weight_row(a.weights, n) : WeightRow{};
-  }
-};
-
 struct ResidualFinish {
   const ResidualOutput& a;
   struct Early {
@@ -157,14 +149,14 @@ __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>)
     add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window,
                   const KeyRow* pattern) {
   SplitsSource<kRows> source(splits);
-  multiply<kRows, kOutputs>(a.plan, ResidualWeights{a}, source, ResidualFinish{a});
+  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, ResidualFinish{a});
   if (pattern != nullptr) normalise_pattern(splits, rows, window, pattern);
 }
 
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) add_mlp(ResidualOutput a, RowsInput act) {
   RowsSource<kRows> source(act, a.plan.columns);
-  multiply<kRows, kOutputs>(a.plan, ResidualWeights{a}, source, ResidualFinish{a});
+  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, ResidualFinish{a});
 }
 
 // All but the plan.

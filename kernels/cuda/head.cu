@@ -16,14 +16,6 @@ struct Head {
   int rows;
 };
 
-struct HeadWeights {
-  const Head& a;
-  __device__ WeightRow row(int tile, int j) const {
-    const int n = tile * kOutputs + j;
-    return n < a.weights.outputs ? weight_row(a.weights, n) : WeightRow{};
-  }
-};
-
 struct HeadFinish {
   const Head& a;
   using Early = float;  // the bias
@@ -42,7 +34,7 @@ struct HeadFinish {
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_logits(Head a) {
   NormSource<kRows> source(a.input, a.plan.columns);
-  multiply<kRows, kOutputs>(a.plan, HeadWeights{a}, source, HeadFinish{a});
+  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, HeadFinish{a});
   store_norms(a.input.norm, a.input.x, a.rows, a.plan.columns, a.final_norm);
 }
 

@@ -69,6 +69,16 @@ __device__ inline WeightRow weight_row(const WeightMatrix& w, int n) {
           w.type};
 }
 
+// The rows of a product with one matrix, as multiply() asks for them.
+template <int kOutputs>
+struct MatrixTiles {
+  const WeightMatrix& matrix;
+  __device__ WeightRow row(int tile, int j) const {
+    const int n = tile * kOutputs + j;
+    return n < matrix.outputs ? weight_row(matrix, n) : WeightRow{};
+  }
+};
+
 // A chunk of a weight row on its way through registers into shared memory, in pieces that lie at multiples of their
 // size: bytes of the rows before and after come along.
 class RowPieces {
