@@ -12,13 +12,16 @@ constexpr int kFirstToWait = 90;          // as the attributes of a kernel tell 
 constexpr int kFirstToRecordIt = 12'030;  // CUDA 12.3
 
 bool is_wanted() {
-  const char* wish = std::getenv("GLASSBOX_CUDA_OVERLAP");
   int driver = 0;
-  return (wish == nullptr || std::string_view(wish) != "off") && cudaDriverGetVersion(&driver) == cudaSuccess &&
-         driver >= kFirstToRecordIt;
+  return !overlap_is_off() && cudaDriverGetVersion(&driver) == cudaSuccess && driver >= kFirstToRecordIt;
 }
 
 }  // namespace
+
+bool overlap_is_off() {
+  const char* wish = std::getenv("GLASSBOX_CUDA_OVERLAP");
+  return wish != nullptr && std::string_view(wish) == "off";
+}
 
 bool may_start_early(const void* kernel) {
   static const bool wanted = is_wanted();

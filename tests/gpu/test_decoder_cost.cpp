@@ -1,5 +1,6 @@
 // What a fused layer and head cost, as the emulator counts it: launches, and bytes that are read. The shapes are
 // SmolLM2-135M's.
+#include "kernels/cuda/overlap.h"
 #include "tests/gpu/decoder_problem.h"
 
 namespace glassbox::testing {
@@ -31,11 +32,6 @@ Watched weights_of(const char* name, const LayerProblem::Matrix& m) {
   return {name, m.device_weights.memory.data(), static_cast<int64_t>(m.device_weights.memory.size())};
 }
 
-// The suite may run without early launches.
-bool overlap_is_off() {
-  return std::getenv("GLASSBOX_CUDA_OVERLAP") != nullptr;
-}
-
 TEST_CASE("a fused layer is five launches, and reads its weights and its cache once") {
   constexpr int32_t kLength = 301;
   for (const DType type : {DType::q4_1, DType::q8_0}) {
@@ -51,7 +47,7 @@ TEST_CASE("a fused layer is five launches, and reads its weights and its cache o
       emulator::reset_counters();
       const LayerValues found = problem.fused(LayerProblem::Stores::nothing);
       CHECK(emulator::counters().launches == 5);
-      CHECK(emulator::counters().early_launches == (overlap_is_off() ? 0 : 5));
+      CHECK(emulator::counters().early_launches == (cuda::overlap_is_off() ? 0 : 5));
       check_error(found.resid, problem.composed().resid, 1e-9);
     });
     const LayerValues all = problem.fused(LayerProblem::Stores::all);
@@ -73,7 +69,7 @@ TEST_CASE("the fused head is one launch, and reads its weights once") {
                         1, logits.data(), nullptr, nullptr);
     });
     CHECK(emulator::counters().launches == 1);
-    CHECK(emulator::counters().early_launches == (overlap_is_off() ? 0 : 1));
+    CHECK(emulator::counters().early_launches == (cuda::overlap_is_off() ? 0 : 1));
   });
   for (const emulator::Fault& fault : emulator::take_faults()) FAIL_CHECK(fault.text);
 }

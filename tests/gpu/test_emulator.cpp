@@ -3,11 +3,11 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/overlap.h"
 #include "tests/gpu/device_buffer.h"
 #include "tests/gpu/emulator/emulator.h"
 #include "tests/gpu/planted_faults.h"
@@ -116,7 +116,7 @@ TEST_CASE("a planted fault is found") {
     const Expectation& expected = emulator::build() == Build::plain     ? c.plain
                                   : emulator::build() == Build::address ? c.address
                                                                         : c.access;
-    if (expected.kind == FaultKind::early && std::getenv("GLASSBOX_CUDA_OVERLAP") != nullptr) continue;
+    if (expected.kind == FaultKind::early && cuda::overlap_is_off()) continue;
     int wrong = 0, reported = 0, runs = 0;
     for (emulator::Schedule schedule : emulator::schedules(20)) {
       schedule.launches_early = true;
