@@ -53,9 +53,17 @@ PagePool::Memory PagePool::take(size_t bytes, int positions) {
 void PagePool::give_back(Memory memory) {
   const size_t bytes = memory.buffer.bytes();
   live_.fetch_sub(bytes, std::memory_order_relaxed);
-  std::vector<Buffer> dropped;  // without the lock: the system takes its time
-  std::lock_guard lock(mutex_);
-  Shelf& kept = shelf(memory.staged);
+  std::vector<Buffer> dropped;
+  {
+    std::lock_guard lock(mutex_);
+    dropped = keep(shelf(memory.staged), std::move(memory.buffer));
+  }
+  disposal_.dispose(std::move(dropped));
+}
+
+std::vector<Buffer> PagePool::keep(Shelf& kept, Buffer buffer) const {
+  const size_t bytes = buffer.bytes();
+  std::vector<Buffer> dropped;
   // What comes back is of the size that is asked for next: what does not suit it goes first.
   while (kept.bytes + bytes > keep_bytes_ && !kept.free.empty()) {
     const auto largest = std::prev(kept.free.end()), smallest = kept.free.begin();
@@ -66,11 +74,12 @@ void PagePool::give_back(Memory memory) {
     kept.free.erase(unsuited);
   }
   if (kept.bytes + bytes > keep_bytes_) {
-    dropped.push_back(std::move(memory.buffer));
-    return;
+    dropped.push_back(std::move(buffer));
+    return dropped;
   }
   kept.bytes += bytes;
-  kept.free.emplace(bytes, std::move(memory.buffer));
+  kept.free.emplace(bytes, std::move(buffer));
+  return dropped;
 }
 
 Page::Page(std::shared_ptr<PagePool> pool, Tap tap, int layer, int begin, int end, int heads, int64_t width,

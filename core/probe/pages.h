@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "core/probe/disposal.h"
 #include "core/probe/taps.h"
 #include "kernels/ops.h"
 #include "kernels/tensor.h"
@@ -45,6 +46,8 @@ class PagePool {
     std::multimap<size_t, Buffer> free;  // by size
     size_t bytes = 0;
   };
+  // What no longer finds room is returned.
+  std::vector<Buffer> keep(Shelf& kept, Buffer buffer) const;
   Shelf& shelf(bool staged) { return staged ? staged_ : plain_; }
 
   const std::weak_ptr<Ops> ops_;  // none where no page is staged
@@ -53,6 +56,7 @@ class PagePool {
   std::atomic<size_t> live_{0};
   std::mutex mutex_;
   Shelf plain_, staged_;
+  Disposal disposal_;  // last: what it still gives back may be the backend's
 };
 
 // The values of one tap in one layer for the positions [begin, end). A row of a tap with a key axis is [H, end]: the

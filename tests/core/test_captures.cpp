@@ -2,6 +2,10 @@
 // same checks on CUDA.
 #include <catch2/catch_test_macros.hpp>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "kernels/device_error.h"
 #include "tests/support/capture_checks.h"
 #include "tests/support/far_ops.h"
@@ -172,6 +176,27 @@ TEST_CASE("large pages lie where the backend copies fastest, and their memory is
   PagePool of_host(make_reference_ops()), of_none;
   CHECK_FALSE(of_host.take(kLarge, 100).staged);
   CHECK_FALSE(of_none.take(kLarge, 100).staged);
+}
+
+TEST_CASE("memory that a pool cannot keep is given back by another thread, before the pool ends", "[captures]") {
+  static std::atomic<int> released, by_caller;
+  static std::thread::id caller;
+  released = by_caller = 0;
+  caller = std::this_thread::get_id();
+  const auto release = [](std::byte* data) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ++released;
+    by_caller += std::this_thread::get_id() == caller ? 1 : 0;
+    delete[] data;
+  };
+  constexpr size_t kPage = 1000;
+  {
+    PagePool pool(nullptr, 2 * kPage);
+    for (int i = 0; i < 10; ++i) pool.take(kPage, 1);  // counted as alive
+    for (int i = 0; i < 10; ++i) pool.give_back({Buffer(new std::byte[kPage], kPage, release), false});
+  }
+  CHECK(released == 10);
+  CHECK(by_caller == 2);  // what was kept went with the pool
 }
 
 }  // namespace
