@@ -24,6 +24,13 @@
 // checks all of this.
 #pragma once
 
+#include <cstddef>
+
+namespace glassbox {
+// Of a shared variable, so that vectors may be read from arrays of floats; the compiler knows but that of the elements.
+inline constexpr std::size_t kSharedAlignment = 16;
+}  // namespace glassbox
+
 #ifdef GLASSBOX_CUDA_EMULATED
 
 #include "emulated_device.h"
@@ -42,9 +49,10 @@
 #include "kernels/cuda/overlap.h"
 
 #define GLASSBOX_UNROLL _Pragma("unroll")
-#define GLASSBOX_SHARED(name, ...) __shared__ std::type_identity_t<__VA_ARGS__> name
-#define GLASSBOX_DYNAMIC_SHARED(name, ...)                                        \
-  extern __shared__ __align__(16) unsigned char glassbox_dynamic_shared_memory[]; \
+#define GLASSBOX_SHARED(name, ...) \
+  alignas(::glassbox::kSharedAlignment) __shared__ std::type_identity_t<__VA_ARGS__> name
+#define GLASSBOX_DYNAMIC_SHARED(name, ...)                                                                \
+  alignas(::glassbox::kSharedAlignment) extern __shared__ unsigned char glassbox_dynamic_shared_memory[]; \
   auto* const name = reinterpret_cast<std::type_identity_t<__VA_ARGS__>*>(glassbox_dynamic_shared_memory)
 
 namespace glassbox {

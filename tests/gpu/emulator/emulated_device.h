@@ -34,7 +34,7 @@ unsigned meet_warp(WarpCall call, unsigned mask, bool predicate, const std::sour
 unsigned own_lane();
 // Gives `value` to the lanes that ask for it and overwrites it with that of lane `source`.
 void exchange(unsigned mask, unsigned source, void* value, size_t bytes, const std::source_location& where);
-void* shared_variable(const void* key, size_t bytes, size_t alignment, const char* name);
+void* shared_variable(const void* key, size_t bytes, const char* name);
 void* dynamic_shared_memory();
 void check_atomic(void* target, size_t bytes);
 void wait_for_launches();
@@ -180,11 +180,12 @@ inline int max(int a, int b) {
   return a > b ? a : b;
 }
 
-#define GLASSBOX_SHARED(name, ...)                                                                            \
-  auto& name = *[]() {                                                                                        \
-    static const char key = 0; /* one of each instantiation of a template */                                  \
-    return static_cast<std::type_identity_t<__VA_ARGS__>*>(::glassbox::emulator::shared_variable(             \
-        &key, sizeof(std::type_identity_t<__VA_ARGS__>), alignof(std::type_identity_t<__VA_ARGS__>), #name)); \
+#define GLASSBOX_SHARED(name, ...)                                                                      \
+  auto& name = *[]() {                                                                                  \
+    static const char key = 0; /* one of each instantiation of a template */                            \
+    static_assert(alignof(std::type_identity_t<__VA_ARGS__>) <= ::glassbox::kSharedAlignment);          \
+    return static_cast<std::type_identity_t<__VA_ARGS__>*>(                                             \
+        ::glassbox::emulator::shared_variable(&key, sizeof(std::type_identity_t<__VA_ARGS__>), #name)); \
   }()
 #define GLASSBOX_DYNAMIC_SHARED(name, ...) \
   auto* const name = static_cast<std::type_identity_t<__VA_ARGS__>*>(::glassbox::emulator::dynamic_shared_memory())

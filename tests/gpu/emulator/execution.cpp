@@ -417,8 +417,8 @@ void wait_for_launches() {
   running().thread->waited = true;
 }
 
-void* shared_variable(const void* key, size_t bytes, size_t alignment, const char* name) {
-  return shared_memory().variable(key, bytes, alignment, name);
+void* shared_variable(const void* key, size_t bytes, const char* name) {
+  return shared_memory().variable(key, bytes, name);
 }
 void* dynamic_shared_memory() {
   return shared_memory().dynamic();

@@ -8,6 +8,7 @@
 #include <new>
 #include <random>
 
+#include "kernels/cuda/device.h"
 #include "tests/gpu/emulator/machine.h"
 #include "tests/gpu/emulator/sanitizers.h"
 
@@ -118,15 +119,16 @@ void SharedMemory::begin_block(size_t dynamic_bytes) {
   keys_.clear();
   used_ = 0;
   variable_bytes_ = 0;
-  add(dynamic_bytes, 16, "dynamic shared memory");
+  add(dynamic_bytes, "dynamic shared memory");
 }
 
 void SharedMemory::end_block() {
   poison(arena_, used_);
 }
 
-Region* SharedMemory::add(size_t bytes, size_t alignment, const char* name) {
-  const size_t at = round_up(used_ + kGap, std::max<size_t>(alignment, 16));
+// At a multiple of what device.h promises, and of nothing larger.
+Region* SharedMemory::add(size_t bytes, const char* name) {
+  const size_t at = round_up(used_ + kGap, 2 * kSharedAlignment) + kSharedAlignment;
   used_ = at + bytes;
   if (used_ + kGap > kSharedArenaBytes) {
     stop_launch(FaultKind::bounds, "more shared memory than the emulator has");
@@ -143,7 +145,7 @@ Region* SharedMemory::add(size_t bytes, size_t alignment, const char* name) {
   return regions_.back().get();
 }
 
-void* SharedMemory::variable(const void* key, size_t bytes, size_t alignment, const char* name) {
+void* SharedMemory::variable(const void* key, size_t bytes, const char* name) {
   for (size_t i = 0; i < keys_.size(); ++i) {
     if (keys_[i] == key) return regions_[i + 1]->begin;
   }
@@ -153,7 +155,7 @@ void* SharedMemory::variable(const void* key, size_t bytes, size_t alignment, co
                                        std::to_string(kSharedBytes));
   }
   keys_.push_back(key);
-  return add(bytes, alignment, name)->begin;
+  return add(bytes, name)->begin;
 }
 
 Region* SharedMemory::find(const void* p) {

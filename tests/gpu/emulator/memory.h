@@ -68,13 +68,13 @@ class SharedMemory {
   SharedMemory();
   void begin_block(size_t dynamic_bytes);  // all of it is unwritten again
   void end_block();
-  void* variable(const void* key, size_t bytes, size_t alignment, const char* name);
+  void* variable(const void* key, size_t bytes, const char* name);
   void* dynamic() { return regions_.front()->begin; }
   Region* find(const void* p);
   bool in_arena(const void* p) const;
 
  private:
-  Region* add(size_t bytes, size_t alignment, const char* name);
+  Region* add(size_t bytes, const char* name);
   std::byte* arena_ = nullptr;
   size_t used_ = 0, variable_bytes_ = 0;
   std::vector<std::unique_ptr<Region>> regions_;  // the dynamic one first
