@@ -15,6 +15,13 @@ inline void must(cudaError_t error) {
   if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
 }
 
+// cudaMemcpy() may return before what it has read has come to the device, and a stream of one's own does not wait for
+// that.
+inline void copy_to_device(void* to, const void* from, size_t bytes) {
+  must(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));
+  must(cudaStreamSynchronize(nullptr));
+}
+
 template <class T>
 class DeviceBuffer {
  public:
@@ -30,9 +37,7 @@ class DeviceBuffer {
 
   T* data() const { return data_; }
   size_t size() const { return n_; }
-  void write(const std::vector<T>& values) {
-    must(cudaMemcpy(data_, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
-  }
+  void write(const std::vector<T>& values) { copy_to_device(data_, values.data(), values.size() * sizeof(T)); }
   std::vector<T> read() const {
     std::vector<T> values(n_);
     must(cudaMemcpy(values.data(), data_, n_ * sizeof(T), cudaMemcpyDeviceToHost));

@@ -60,7 +60,7 @@ class DeviceOutput {
   }
   // An output that an op reads too.
   explicit DeviceOutput(const std::vector<float>& values) : DeviceOutput(values.size()) {
-    must(cudaMemcpy(data(), values.data(), n_ * sizeof(float), cudaMemcpyHostToDevice));
+    copy_to_device(data(), values.data(), n_ * sizeof(float));
   }
   float* data() const { return memory_.data() + guard(); }
   // The values; a test failure if a sentinel has changed.
@@ -92,8 +92,7 @@ struct DeviceWeights {
     tensor.data = memory.data();
     tensor.row_bytes = host.row_bytes + gap;
     for (int64_t r = 0; r < host.rows(); ++r) {
-      must(cudaMemcpy(memory.data() + r * tensor.row_bytes, host.row(r), static_cast<size_t>(host.row_bytes),
-                      cudaMemcpyHostToDevice));
+      copy_to_device(memory.data() + r * tensor.row_bytes, host.row(r), static_cast<size_t>(host.row_bytes));
     }
   }
   DeviceBuffer<std::byte> memory;

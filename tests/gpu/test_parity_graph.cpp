@@ -50,6 +50,10 @@ class DeviceStep {
     AttentionArgs args = problem.device();
     args.rows = row_.data();
     args.row_count = 1;
+    row_.write({{0, args.longest}});  // the first that a step will write
+    x_.write(std::vector<float>(kWidth, 1.0f));
+    enqueue(args);  // as Ops::repeat: what is loaded at first use is there
+    must(cudaStreamSynchronize(stream_));
     must(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal));
     enqueue(args);
     cudaGraph_t graph = nullptr;
