@@ -22,6 +22,20 @@ namespace {
 
 constexpr int kOldestMajor = 7, kOldestMinor = 5;  // the oldest architecture that the kernels are compiled for
 
+// Which device a thread works on is its own setting. Only this function sets it, so it knows when it need not.
+cudaError_t choose_device(int device) {
+  thread_local int chosen = -1;
+  if (chosen == device) return cudaSuccess;
+  const cudaError_t error = cudaSetDevice(device);
+  chosen = error == cudaSuccess ? device : -1;
+  return error;
+}
+
+// Nothing to copy may come with null pointers.
+void copy_async(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream, const char* what) {
+  if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream), what);
+}
+
 // The runtime says the same of an old driver and of none.
 std::string missing_driver() {
   int version = 0;
@@ -33,7 +47,7 @@ std::string missing_driver() {
 }  // namespace
 
 CudaOps::CudaOps(int device, BlasChoice blas) : device_(device) {
-  check(cudaSetDevice(device), "choosing the GPU");
+  check(choose_device(device), "choosing the GPU");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
   description_ = "cuda " + std::string(properties.name);
@@ -45,6 +59,7 @@ CudaOps::CudaOps(int device, BlasChoice blas) : device_(device) {
 }
 
 CudaOps::~CudaOps() {
+  (void)choose_device(device_);
   cudaStreamSynchronize(stream_);
   recordings_.clear();
   products_.reset();
@@ -54,11 +69,7 @@ CudaOps::~CudaOps() {
 }
 
 cudaStream_t CudaOps::stream() const {
-  thread_local int current = -1;
-  if (current != device_) {
-    check(cudaSetDevice(device_), "choosing the GPU");
-    current = device_;
-  }
+  check(choose_device(device_), "choosing the GPU");
   return stream_;
 }
 
@@ -72,24 +83,29 @@ Buffer CudaOps::allocate(size_t bytes) {
 Buffer CudaOps::allocate_staging(size_t bytes) {
   (void)stream();
   void* data = nullptr;
-  check(cudaMallocHost(&data, std::max<size_t>(bytes, 1)), "allocating pinned memory");
+  const cudaError_t error = cudaMallocHost(&data, std::max<size_t>(bytes, 1));
+  if (error == cudaErrorMemoryAllocation) {  // the system pins no more: copies are slower then, and wait for their end
+    (void)cudaGetLastError();
+    return Buffer(bytes);
+  }
+  check(error, "allocating pinned memory");
   return {static_cast<std::byte*>(data), bytes, [](std::byte* p) { cudaFreeHost(p); }};
 }
 
 void CudaOps::upload(const void* host, size_t bytes, void* to) {
-  check(cudaMemcpyAsync(to, host, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
+  copy_async(to, host, bytes, cudaMemcpyHostToDevice, stream(), "copying to the GPU");
 }
 
 void CudaOps::download(const void* from, size_t bytes, void* host) {
-  check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, stream()), "copying from the GPU");
+  copy_async(host, from, bytes, cudaMemcpyDeviceToHost, stream(), "copying from the GPU");
 }
 
 void CudaOps::copy(const void* from, size_t bytes, void* to) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copying on the GPU");
+  copy_async(to, from, bytes, cudaMemcpyDeviceToDevice, stream(), "copying on the GPU");
 }
 
 void CudaOps::download_beside(const void* from, size_t bytes, void* host) {
-  side_copies_->download(stream(), from, bytes, host);
+  if (bytes > 0) side_copies_->download(stream(), from, bytes, host);
 }
 
 void CudaOps::mark_downloads(int mark) {
@@ -266,7 +282,7 @@ CudaDevices find_cuda_devices() {
       continue;
     }
     size_t total = 0;
-    if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&device.free_bytes, &total) != cudaSuccess) {
+    if (cuda::choose_device(i) != cudaSuccess || cudaMemGetInfo(&device.free_bytes, &total) != cudaSuccess) {
       found.problem = device.name + " does not answer";
       (void)cudaGetLastError();
       continue;

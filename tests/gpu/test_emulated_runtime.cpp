@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/gpu/device_buffer.h"
@@ -70,6 +71,24 @@ TEST_CASE("a copy from pinned memory reads it late, one from other memory at onc
   must(cudaStreamSynchronize(stream.handle));
   CHECK(pinned[0] == 3.0f);
   must(cudaFreeHost(pinned));
+}
+
+TEST_CASE("a stream does not wait for a copy that the default stream has begun") {
+  for (const bool waits : {true, false}) {
+    int wrong = 0;
+    for (const emulator::Schedule& schedule : emulator::schedules(10)) {
+      emulator::set_schedule(schedule);
+      Stream stream;
+      const DeviceBuffer<float> in(std::vector<float>(kValues, 0.0f)), out(kValues);
+      must(cudaMemcpy(in.data(), counting(5).data(), kBytes, cudaMemcpyHostToDevice));
+      if (waits) must(cudaStreamSynchronize(nullptr));
+      copy_on(stream.handle, in, out);
+      must(cudaStreamSynchronize(stream.handle));
+      wrong += out.read() == counting(5) ? 0 : 1;
+    }
+    INFO(wrong << " schedules gave a wrong result");
+    CHECK((wrong > 0) == !waits);
+  }
 }
 
 TEST_CASE("an event orders two streams under every schedule, and its lack shows under one") {
@@ -159,6 +178,24 @@ TEST_CASE("impossible calls are refused") {
   CHECK(faults[0].kind == emulator::FaultKind::transfer);
   CHECK(faults[0].text == "a copy to of 516 bytes runs over the end of the device allocation of 512 bytes");
   CHECK(cudaDeviceSynchronize() == cudaSuccess);
+}
+
+TEST_CASE("a stream is its device's, and a thread's choice of device is its own") {
+  emulator::set_schedule({});
+  emulator::set_device_count(2);
+  Stream of_first;
+  const DeviceBuffer<float> in(counting(1)), out(kValues);
+  must(cudaSetDevice(1));
+  Event of_second;
+  CHECK(run_planted(Planted::global_index_too_large, false, in.data(), nullptr, out.data(), of_first.handle) ==
+        cudaErrorInvalidResourceHandle);
+  CHECK(cudaEventRecord(of_second.handle, of_first.handle) == cudaErrorInvalidResourceHandle);
+  std::thread([&] { copy_on(of_first.handle, in, out); }).join();
+  must(cudaSetDevice(0));
+  copy_on(of_first.handle, in, out);
+  must(cudaStreamSynchronize(of_first.handle));
+  emulator::set_device_count(1);
+  emulator::take_faults();
 }
 
 TEST_CASE("a device that is lost fails every call, and runs nothing more") {

@@ -114,6 +114,7 @@ int queue(const Handle* handle, const Product& p) {
       p.c_pitch < std::max(1, p.m)) {
     return kInvalidValue;
   }
+  if (handle->stream != nullptr && handle->stream->device != current_device()) return kExecutionFailed;
   if (p.m == 0 || p.n == 0 || p.count == 0) return kSuccess;
   if (p.k == 0) return kNotSupported;
   if (is_capturing(handle->stream) && handle->workspace == nullptr) return kAllocationFailed;

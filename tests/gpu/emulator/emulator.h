@@ -82,6 +82,12 @@ void reset_traffic(const void* allocation);
 // How much device memory there is, for tests of what happens when it does not suffice; 0: all that the emulator has.
 void set_memory_limit(size_t bytes);
 
+// How much host memory can be pinned, for tests of what happens when it does not suffice; 0: any amount.
+void set_pinned_limit(size_t bytes);
+
+// How many devices there are, with one memory. What is of one device is refused where a thread has chosen another.
+void set_device_count(int count);
+
 // From now on every call fails with this error and nothing that is queued runs, as after a card was lost
 // (cudaErrorDevicesUnavailable) or without a driver (cudaErrorInsufficientDriver); cudaSuccess ends it.
 void set_failure(cudaError_t error);

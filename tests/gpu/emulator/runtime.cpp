@@ -20,13 +20,17 @@ struct State {
   Schedule schedule;
   Counters counters;
   cudaError_t last_error = cudaSuccess, failure = cudaSuccess;
-  std::map<uintptr_t, size_t> pinned;      // host memory that copies may read and write later
+  std::map<uintptr_t, size_t> pinned;  // host memory that copies may read and write later
+  size_t pinned_limit = 0;             // 0: none
+  int devices = 1;
   std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
 };
 State& state() {
   static State instance;
   return instance;
 }
+
+thread_local int chosen_device = 0;
 
 bool is_pinned(const void* p, size_t bytes) {
   auto found = state().pinned.upper_bound(reinterpret_cast<uintptr_t>(p));
@@ -57,6 +61,13 @@ void copy(void* to, const void* from, size_t bytes) {
   if (target != nullptr) DeviceMemory::mark_written(*target, to, bytes);
 }
 
+// Copies to `to` what is at `from` now.
+Operation copy_of_now(void* to, const void* from, size_t bytes) {
+  const auto* begin = static_cast<const std::byte*>(from);
+  const auto kept = std::make_shared<const std::vector<std::byte>>(begin, begin + bytes);
+  return {[=] { copy(to, kept->data(), bytes); }, nullptr, 0};
+}
+
 cudaError_t enqueue_copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const bool to_device = device_memory().in_arena(to), from_device = device_memory().in_arena(from);
   if ((kind == cudaMemcpyHostToDevice && (!to_device || from_device)) ||
@@ -67,30 +78,20 @@ cudaError_t enqueue_copy(void* to, const void* from, size_t bytes, cudaMemcpyKin
   if (bytes == 0) return cudaSuccess;
   if (is_capturing(stream)) return enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
   // As the documentation has it: memory that is not pinned is read before the call returns, and is written then too.
-  if (!from_device && !is_pinned(from, bytes)) {
-    const auto* begin = static_cast<const std::byte*>(from);
-    const auto kept = std::make_shared<const std::vector<std::byte>>(begin, begin + bytes);
-    return enqueue(stream, {[=] { copy(to, kept->data(), bytes); }, nullptr, 0});
-  }
+  if (!from_device && !is_pinned(from, bytes)) return enqueue(stream, copy_of_now(to, from, bytes));
   const cudaError_t error = enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
   if (error == cudaSuccess && !to_device && !is_pinned(to, bytes)) drain(stream_of(stream));
   return error;
 }
 
-cudaError_t enqueue_set(void* p, int value, size_t bytes, cudaStream_t stream) {
-  if (!device_memory().in_arena(p)) return cudaErrorInvalidValue;
-  return enqueue(stream, {[=] {
-                            Region* region = find_whole("cudaMemset", p, bytes);
-                            if (region == nullptr) return;
-                            std::memset(p, value, bytes);
-                            DeviceMemory::mark_written(*region, p, bytes);
-                          },
-                          nullptr, 0});
-}
-
-cudaError_t wait_for(cudaError_t error, cudaStream_t stream) {
-  if (error == cudaSuccess) drain(stream_of(stream));
-  return finish(error);
+Operation set_later(void* p, int value, size_t bytes) {
+  return {[=] {
+            Region* region = find_whole("cudaMemset", p, bytes);
+            if (region == nullptr) return;
+            std::memset(p, value, bytes);
+            DeviceMemory::mark_written(*region, p, bytes);
+          },
+          nullptr, 0};
 }
 
 bool has_shape(const Launch& launch) {
@@ -122,6 +123,7 @@ cudaError_t enqueue_kernel(bool early, const void* kernel, dim3 grid, dim3 block
                       shared_bytes, early, std::make_shared<const std::vector<std::byte>>(bytes, bytes + call_bytes),
                       invoke};
   if (!has_shape(launch)) return finish(cudaErrorInvalidConfiguration);
+  if (stream != nullptr && stream->device != chosen_device) return finish(cudaErrorInvalidResourceHandle);
   const auto most = state().most_shared.find(kernel);
   if (shared_bytes > (most == state().most_shared.end() ? kSharedBytes : static_cast<size_t>(most->second))) {
     return finish(cudaErrorInvalidValue);
@@ -210,6 +212,17 @@ void set_memory_limit(size_t bytes) {
   device_memory().set_limit(bytes);
 }
 
+void set_pinned_limit(size_t bytes) {
+  state().pinned_limit = bytes;
+}
+
+void set_device_count(int count) {
+  state().devices = count;
+}
+int current_device() {
+  return chosen_device;
+}
+
 }  // namespace glassbox::emulator
 
 using namespace glassbox::emulator;
@@ -237,6 +250,10 @@ cudaError_t cudaFree(void* p) {
 
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   const std::scoped_lock lock(runtime_lock());
+  *p = nullptr;
+  size_t pinned = bytes;
+  for (const auto& [begin, size] : state().pinned) pinned += size;
+  if (state().pinned_limit > 0 && pinned > state().pinned_limit) return finish(cudaErrorMemoryAllocation);
   *p = std::malloc(bytes == 0 ? 1 : bytes);
   if (*p == nullptr) return finish(cudaErrorMemoryAllocation);
   state().pinned[reinterpret_cast<uintptr_t>(*p)] = bytes;
@@ -261,15 +278,22 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   const std::scoped_lock lock(runtime_lock());
-  return wait_for(enqueue_copy(to, from, bytes, kind, nullptr), nullptr);
+  const bool staged = kind == cudaMemcpyHostToDevice && bytes > 0 && device_memory().in_arena(to) &&
+                      !device_memory().in_arena(from) && !is_pinned(from, bytes);
+  if (!staged) return finish(enqueue_copy(to, from, bytes, kind, nullptr));
+  // From memory that is not pinned the call only waits until it has been read.
+  if (find_whole("a copy to", to, bytes) == nullptr) return finish(cudaSuccess);
+  return finish(enqueue_late(copy_of_now(to, from, bytes)));
 }
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
   const std::scoped_lock lock(runtime_lock());
-  return finish(enqueue_set(p, value, bytes, stream));
+  if (!device_memory().in_arena(p)) return finish(cudaErrorInvalidValue);
+  return finish(enqueue(stream, set_later(p, value, bytes)));
 }
 cudaError_t cudaMemset(void* p, int value, size_t bytes) {
   const std::scoped_lock lock(runtime_lock());
-  return wait_for(enqueue_set(p, value, bytes, nullptr), nullptr);
+  if (!device_memory().in_arena(p)) return finish(cudaErrorInvalidValue);
+  return finish(enqueue_late(set_later(p, value, bytes)));
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const std::scoped_lock lock(runtime_lock());
@@ -279,18 +303,20 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = failure() == cudaSuccess ? 1 : 0;
+  *count = failure() == cudaSuccess ? state().devices : 0;
   return finish(cudaSuccess);
 }
 cudaError_t cudaSetDevice(int device) {
-  return finish(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+  if (device < 0 || device >= state().devices) return finish(cudaErrorInvalidDevice);
+  chosen_device = device;
+  return finish(cudaSuccess);
 }
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = chosen_device;
   return finish(cudaSuccess);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return finish(cudaErrorInvalidDevice);
+  if (device < 0 || device >= state().devices) return finish(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "emulated");
   properties->totalGlobalMem = device_memory().limit();
@@ -307,7 +333,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return finish(cudaSuccess);
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  if (device != 0) return finish(cudaErrorInvalidDevice);
+  if (device < 0 || device >= state().devices) return finish(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
       *value = 4;

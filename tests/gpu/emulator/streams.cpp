@@ -41,11 +41,13 @@ void run_first(CUstream_st& stream) {
 // Sometimes a stream is quick.
 void run_some() {
   if (schedule().order != Order::priorities) return;
-  for (CUstream_st* stream : streams().others) {
-    for (unsigned n = static_cast<unsigned>(streams().random()) % 3; n > 0 && !stream->queue.empty(); --n) {
-      run_first(*stream);
+  const auto run_few = [](CUstream_st& stream) {
+    for (unsigned n = static_cast<unsigned>(streams().random()) % 3; n > 0 && !stream.queue.empty(); --n) {
+      run_first(stream);
     }
-  }
+  };
+  run_few(streams().standard);
+  for (CUstream_st* stream : streams().others) run_few(*stream);
 }
 
 double now_in_milliseconds() {
@@ -71,6 +73,7 @@ void drain(CUstream_st& stream) {
 }
 
 void drain_all() {
+  drain(streams().standard);
   std::vector<CUstream_st*> all(streams().others.begin(), streams().others.end());
   if (schedule().order == Order::backwards) std::reverse(all.begin(), all.end());
   for (CUstream_st* stream : all) drain(*stream);
@@ -81,6 +84,7 @@ void drop_queues() {
     stream->queue.clear();
     stream->capture = nullptr;
   }
+  streams().standard.queue.clear();
   streams().captures.clear();
 }
 
@@ -91,17 +95,24 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation) {
     queue.capture->operations.push_back(std::move(operation));
     return cudaSuccess;
   }
-  if (stream == nullptr) {  // it runs after all that was queued in the others, and they go on after it
-    if (any_capture()) return cudaErrorStreamCaptureImplicit;
-    for (CUstream_st* other : streams().others) {
-      if (other->blocking) drain(*other);
-    }
-    queue.queue.push_back(std::move(operation));
+  if (stream == nullptr) {
+    const cudaError_t error = enqueue_late(std::move(operation));
     drain(queue);
-    return cudaSuccess;
+    return error;
   }
+  if (queue.blocking) drain(streams().standard);
   queue.queue.push_back(std::move(operation));
   run_some();
+  return cudaSuccess;
+}
+
+// It runs after all that was queued in the others, and they go on after it: those of them that are blocking.
+cudaError_t enqueue_late(Operation operation) {
+  if (any_capture()) return cudaErrorStreamCaptureImplicit;
+  for (CUstream_st* other : streams().others) {
+    if (other->blocking) drain(*other);
+  }
+  streams().standard.queue.push_back(std::move(operation));
   return cudaSuccess;
 }
 
@@ -121,6 +132,7 @@ extern "C" {
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const std::scoped_lock lock(runtime_lock());
   *stream = new CUstream_st;
+  (*stream)->device = current_device();
   (*stream)->blocking = (flags & cudaStreamNonBlocking) == 0;
   streams().others.insert(*stream);
   return finish(cudaSuccess);
@@ -149,9 +161,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     for (CUstream_st* other : streams().others) {
       if (other->blocking) drain(*other);
     }
-  } else {
-    drain(*stream);
   }
+  drain(stream_of(stream));
   return finish(cudaSuccess);
 }
 
@@ -179,6 +190,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   const std::scoped_lock lock(runtime_lock());
   *event = new CUevent_st;
+  (*event)->device = current_device();
   return finish(cudaSuccess);
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
@@ -194,7 +206,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::scoped_lock lock(runtime_lock());
   const std::shared_ptr<EventState> state = event->state;
-  if (!known(stream)) return finish(cudaErrorInvalidResourceHandle);
+  const int device = stream == nullptr ? current_device() : known(stream) ? stream->device : -1;
+  if (device != event->device) return finish(cudaErrorInvalidResourceHandle);
   state->capture = stream_of(stream).capture;
   if (state->capture != nullptr) return finish(cudaSuccess);  // the order of the graph tells it
   state->stream = &stream_of(stream);

@@ -29,6 +29,8 @@ struct Operation {
 
 // Queues the operation, or adds it to the graph that the stream captures.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
+// The default stream's, of a call that may return before it is done.
+cudaError_t enqueue_late(Operation operation);
 void drain(CUstream_st& stream);
 void drain_all();
 bool is_capturing(cudaStream_t stream);
@@ -36,7 +38,8 @@ bool any_capture();
 CUstream_st& stream_of(cudaStream_t stream);  // the default stream for null
 void drop_queues();
 void count_graph_launch();
-void count_launch();  // of a library's kernel
+void count_launch();   // of a library's kernel
+int current_device();  // of the calling thread
 
 // Every function of the runtime holds it.
 std::recursive_mutex& runtime_lock();
@@ -46,11 +49,13 @@ cudaError_t finish(cudaError_t error);
 }  // namespace glassbox::emulator
 
 struct CUstream_st {
+  int device = 0;
   std::deque<glassbox::emulator::Operation> queue;
   bool blocking = true;           // the default stream waits for it
   CUgraph_st* capture = nullptr;  // what is queued goes there
 };
 struct CUevent_st {
+  int device = 0;
   std::shared_ptr<glassbox::emulator::EventState> state = std::make_shared<glassbox::emulator::EventState>();
 };
 struct CUgraph_st {
