@@ -1,6 +1,7 @@
 // Streams, events, graphs, copies and errors of the emulated runtime.
 #include <catch2/catch_test_macros.hpp>
 
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -145,13 +146,85 @@ TEST_CASE("a graph keeps what was captured and runs it as often as it is launche
   must(cudaGraphExecDestroy(executable));
 }
 
-TEST_CASE("waiting for the device spoils a capture") {
-  Stream stream;
-  must(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeGlobal));
-  CHECK(cudaStreamSynchronize(stream.handle) == cudaErrorStreamCaptureUnsupported);
-  cudaGraph_t graph = nullptr;
-  CHECK(cudaStreamEndCapture(stream.handle, &graph) == cudaErrorStreamCaptureInvalidated);
-  CHECK(graph == nullptr);
+TEST_CASE("what may wait for the device spoils a capture: that of the own thread, and one that is global") {
+  emulator::set_schedule({});
+  struct Call {
+    const char* name;
+    std::function<cudaError_t()> run;
+    bool of_all = false;  // also that of another thread
+  };
+  Stream side;
+  Event event;
+  void *memory = nullptr, *pinned = nullptr;
+  must(cudaEventRecord(event.handle, side.handle));
+  const Call calls[] = {
+      {"cudaMalloc", [&] { return cudaMalloc(&memory, 16); }},
+      {"cudaFree", [&] { return cudaFree(memory); }},
+      {"cudaHostAlloc", [&] { return cudaHostAlloc(&pinned, 16, cudaHostAllocDefault); }},
+      {"cudaFreeHost", [&] { return cudaFreeHost(pinned); }},
+      {"cudaMemcpy", [&] { return cudaMemcpy(memory, &pinned, sizeof pinned, cudaMemcpyHostToDevice); }},
+      {"cudaStreamQuery", [&] { return cudaStreamQuery(side.handle); }},
+      {"cudaStreamSynchronize", [&] { return cudaStreamSynchronize(side.handle); }},
+      {"cudaEventQuery", [&] { return cudaEventQuery(event.handle); }},
+      {"cudaEventSynchronize", [&] { return cudaEventSynchronize(event.handle); }},
+      {"cudaDeviceSynchronize", [&] { return cudaDeviceSynchronize(); }, true},
+  };
+  for (const bool global : {true, false}) {
+    for (const bool own_thread : {true, false}) {
+      for (const Call& call : calls) {
+        INFO(call.name << (global ? ", global" : ", of a thread") << (own_thread ? "" : ", on another thread"));
+        must(cudaMalloc(&memory, 16));
+        must(cudaHostAlloc(&pinned, 16, cudaHostAllocDefault));
+        void *const old_memory = memory, *const old_pinned = pinned;
+        Stream stream;
+        must(cudaStreamBeginCapture(stream.handle,
+                                    global ? cudaStreamCaptureModeGlobal : cudaStreamCaptureModeThreadLocal));
+        cudaError_t error = cudaSuccess;
+        if (own_thread) {
+          error = call.run();
+        } else {
+          std::thread([&] { error = call.run(); }).join();
+        }
+        const bool refused = global || own_thread || call.of_all;
+        CHECK(error == (refused ? cudaErrorStreamCaptureUnsupported : cudaSuccess));
+        cudaGraph_t graph = nullptr;
+        CHECK(cudaStreamEndCapture(stream.handle, &graph) ==
+              (refused ? cudaErrorStreamCaptureInvalidated : cudaSuccess));
+        CHECK((graph == nullptr) == refused);
+        if (graph != nullptr) must(cudaGraphDestroy(graph));
+        (void)cudaFree(old_memory);
+        (void)cudaFreeHost(old_pinned);
+        if (memory != old_memory) (void)cudaFree(memory);
+        if (pinned != old_pinned) (void)cudaFreeHost(pinned);
+      }
+    }
+  }
+  emulator::take_faults();
+}
+
+TEST_CASE("a stream that captures may not be waited for, nor an event of it, nor may it wait for what is outside") {
+  emulator::set_schedule({});
+  for (int call = 0; call < 4; ++call) {
+    INFO("call " << call);
+    Stream stream, side;
+    Event inside, outside;
+    must(cudaEventRecord(outside.handle, side.handle));
+    must(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal));
+    must(cudaEventRecord(inside.handle, stream.handle));
+    cudaError_t error = cudaSuccess;
+    std::thread([&] {
+      error = call == 0   ? cudaStreamSynchronize(stream.handle)
+              : call == 1 ? cudaEventSynchronize(inside.handle)
+              : call == 2 ? cudaEventQuery(inside.handle)
+                          : cudaStreamWaitEvent(stream.handle, outside.handle, 0);
+    }).join();
+    CHECK(error != cudaSuccess);
+    cudaGraph_t graph = nullptr;
+    const cudaError_t ended = cudaStreamEndCapture(stream.handle, &graph);
+    CHECK(ended == (call == 0 || call == 3 ? cudaErrorStreamCaptureInvalidated : cudaSuccess));
+    if (graph != nullptr) must(cudaGraphDestroy(graph));
+    CHECK(cudaStreamWaitEvent(side.handle, inside.handle, 0) == cudaErrorCapturedEvent);
+  }
   emulator::take_faults();
 }
 

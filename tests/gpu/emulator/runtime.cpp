@@ -232,7 +232,7 @@ extern "C" {
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   const std::scoped_lock lock(runtime_lock());
   *p = nullptr;
-  if (any_capture()) return finish(cudaErrorStreamCaptureUnsupported);
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   if (bytes == 0) return finish(cudaSuccess);
   if (failure() != cudaSuccess) return finish(failure());
   const Region* region = device_memory().allocate(bytes);
@@ -244,6 +244,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 cudaError_t cudaFree(void* p) {
   const std::scoped_lock lock(runtime_lock());
   if (p == nullptr) return finish(cudaSuccess);
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   drain_all();  // cudaFree waits for the device
   return finish(device_memory().release(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
@@ -251,6 +252,7 @@ cudaError_t cudaFree(void* p) {
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   const std::scoped_lock lock(runtime_lock());
   *p = nullptr;
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   size_t pinned = bytes;
   for (const auto& [begin, size] : state().pinned) pinned += size;
   if (state().pinned_limit > 0 && pinned > state().pinned_limit) return finish(cudaErrorMemoryAllocation);
@@ -266,6 +268,7 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
 cudaError_t cudaFreeHost(void* p) {
   const std::scoped_lock lock(runtime_lock());
   if (p == nullptr) return finish(cudaSuccess);
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   drain_all();
   if (state().pinned.erase(reinterpret_cast<uintptr_t>(p)) == 0) return finish(cudaErrorInvalidValue);
   std::free(p);
@@ -278,6 +281,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   const std::scoped_lock lock(runtime_lock());
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   const bool staged = kind == cudaMemcpyHostToDevice && bytes > 0 && device_memory().in_arena(to) &&
                       !device_memory().in_arena(from) && !is_pinned(from, bytes);
   if (!staged) return finish(enqueue_copy(to, from, bytes, kind, nullptr));

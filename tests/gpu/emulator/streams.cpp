@@ -64,8 +64,17 @@ bool is_capturing(cudaStream_t stream) {
   return stream_of(stream).capture != nullptr;
 }
 
-bool any_capture() {
-  return !streams().captures.empty();
+cudaError_t refuse_in_capture() {
+  cudaError_t error = cudaSuccess;
+  for (CUgraph_st* graph : streams().captures) {
+    if (graph->mode == cudaStreamCaptureModeRelaxed ||
+        (graph->mode == cudaStreamCaptureModeThreadLocal && graph->thread != std::this_thread::get_id())) {
+      continue;
+    }
+    graph->broken = true;
+    error = cudaErrorStreamCaptureUnsupported;
+  }
+  return error;
 }
 
 void drain(CUstream_st& stream) {
@@ -108,9 +117,13 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation) {
 
 // It runs after all that was queued in the others, and they go on after it: those of them that are blocking.
 cudaError_t enqueue_late(Operation operation) {
-  if (any_capture()) return cudaErrorStreamCaptureImplicit;
   for (CUstream_st* other : streams().others) {
-    if (other->blocking) drain(*other);
+    if (!other->blocking) continue;
+    if (other->capture != nullptr) {
+      other->capture->broken = true;
+      return cudaErrorStreamCaptureImplicit;
+    }
+    drain(*other);
   }
   streams().standard.queue.push_back(std::move(operation));
   return cudaSuccess;
@@ -120,10 +133,10 @@ cudaError_t enqueue_late(Operation operation) {
 
 using namespace glassbox::emulator;
 
-// What waits for the device is not allowed while a stream captures, and spoils the capture.
-static cudaError_t check_no_capture() {
-  if (!any_capture()) return cudaSuccess;
-  for (CUgraph_st* graph : streams().captures) graph->broken = true;
+// Nor may anybody wait for a stream that captures, or for the whole device then, or ask how far they are.
+static cudaError_t refuse_for(CUgraph_st* capture) {
+  if (capture == nullptr) return refuse_in_capture();
+  capture->broken = true;
   return cudaErrorStreamCaptureUnsupported;
 }
 
@@ -156,7 +169,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::scoped_lock lock(runtime_lock());
   if (!known(stream)) return finish(cudaErrorInvalidResourceHandle);
-  if (const cudaError_t error = check_no_capture(); error != cudaSuccess) return finish(error);
+  if (const cudaError_t error = refuse_for(stream_of(stream).capture); error != cudaSuccess) return finish(error);
   if (stream == nullptr) {
     for (CUstream_st* other : streams().others) {
       if (other->blocking) drain(*other);
@@ -170,6 +183,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const std::scoped_lock lock(runtime_lock());
   if (!known(stream)) return finish(cudaErrorInvalidResourceHandle);
   CUstream_st& queue = stream_of(stream);
+  if (const cudaError_t error = refuse_for(queue.capture); error != cudaSuccess) return finish(error);
   if (queue.queue.empty()) return finish(cudaSuccess);
   run_first(queue);  // who asks again and again gets there
   return any_fault() || failure() != cudaSuccess ? finish(cudaSuccess) : cudaErrorNotReady;
@@ -177,7 +191,9 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 cudaError_t cudaDeviceSynchronize() {
   const std::scoped_lock lock(runtime_lock());
-  if (const cudaError_t error = check_no_capture(); error != cudaSuccess) return finish(error);
+  for (CUgraph_st* graph : streams().captures) {
+    if (const cudaError_t error = refuse_for(graph); error != cudaSuccess) return finish(error);
+  }
   drain_all();
   return finish(cudaSuccess);
 }
@@ -221,8 +237,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::scoped_lock lock(runtime_lock());
-  if (const cudaError_t error = check_no_capture(); error != cudaSuccess) return finish(error);
   const EventState& state = *event->state;
+  if (state.capture != nullptr) return finish(cudaErrorCapturedEvent);
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   while (state.done < state.recorded && !state.stream->queue.empty()) run_first(*state.stream);
   return finish(cudaSuccess);
 }
@@ -230,6 +247,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::scoped_lock lock(runtime_lock());
   const EventState& state = *event->state;
+  if (state.capture != nullptr) return finish(cudaErrorCapturedEvent);
+  if (const cudaError_t error = refuse_in_capture(); error != cudaSuccess) return finish(error);
   if (state.done >= state.recorded) return finish(cudaSuccess);
   if (!state.stream->queue.empty()) run_first(*state.stream);
   return any_fault() || failure() != cudaSuccess ? finish(cudaSuccess) : cudaErrorNotReady;
@@ -248,18 +267,26 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::scoped_lock lock(runtime_lock());
   if (!known(stream)) return finish(cudaErrorInvalidResourceHandle);
-  if (event->state->capture != nullptr) {  // the stream joins the capture
-    stream_of(stream).capture = event->state->capture;
+  CUgraph_st* const capture = event->state->capture;
+  if (capture != nullptr) {  // the stream joins the capture
+    if (!streams().captures.contains(capture)) return finish(cudaErrorCapturedEvent);
+    stream_of(stream).capture = capture;
     return finish(cudaSuccess);
+  }
+  if (is_capturing(stream) && event->state->recorded > 0) {  // nothing outside orders what is in a graph
+    stream_of(stream).capture->broken = true;
+    return finish(cudaErrorStreamCaptureIsolation);
   }
   return finish(enqueue(stream, {nullptr, event->state, event->state->recorded}));
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const std::scoped_lock lock(runtime_lock());
   if (stream == nullptr || !known(stream) || is_capturing(stream)) return finish(cudaErrorStreamCaptureUnsupported);
   stream->capture = new CUgraph_st;
   stream->capture->origin = stream;
+  stream->capture->mode = mode;
+  stream->capture->thread = std::this_thread::get_id();
   streams().captures.insert(stream->capture);
   return finish(cudaSuccess);
 }
@@ -270,6 +297,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (stream == nullptr || !known(stream) || !is_capturing(stream)) return finish(cudaErrorIllegalState);
   CUgraph_st* captured = stream->capture;
   if (captured->origin != stream) return finish(cudaErrorStreamCaptureUnmatched);
+  if (captured->mode != cudaStreamCaptureModeRelaxed && captured->thread != std::this_thread::get_id()) {
+    captured->broken = true;
+    return finish(cudaErrorStreamCaptureWrongThread);
+  }
   for (CUstream_st* other : streams().others) {
     if (other->capture == captured) other->capture = nullptr;
   }

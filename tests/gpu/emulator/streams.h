@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace glassbox::emulator {
@@ -34,7 +35,9 @@ cudaError_t enqueue_late(Operation operation);
 void drain(CUstream_st& stream);
 void drain_all();
 bool is_capturing(cudaStream_t stream);
-bool any_capture();
+// What may wait for the device is not allowed to a thread that captures, nor to any while a capture is global, and
+// spoils the capture.
+cudaError_t refuse_in_capture();
 CUstream_st& stream_of(cudaStream_t stream);  // the default stream for null
 void drop_queues();
 void count_graph_launch();
@@ -61,7 +64,9 @@ struct CUevent_st {
 struct CUgraph_st {
   std::vector<glassbox::emulator::Operation> operations;
   CUstream_st* origin = nullptr;
-  bool broken = false;  // something was done that a capture does not allow
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  std::thread::id thread;  // that began it
+  bool broken = false;     // something was done that a capture does not allow
 };
 struct CUgraphExec_st {
   std::vector<glassbox::emulator::Operation> operations;
