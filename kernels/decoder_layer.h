@@ -1,4 +1,4 @@
-// One layer of a decoder as a backend may run it in a few fused kernels: what stays the same from step to step, and
+// One layer of a decoder as a backend may run it in fewer kernels: what stays the same from step to step, and
 // what an observer may ask for. The definition of every value is the composed layer of core/model/transformer.cpp.
 //
 // Pointers lead into the backend's memory. Letters of shapes: kernels/dims.h.
@@ -28,6 +28,15 @@ struct DecoderLayer {
   Activation activation = Activation::silu;
   const float* rope_frequency = nullptr;  // [D/2] radians a position; null: no rotation
   float rope_attention_factor = 1.0f;     // scales cos and sin
+};
+
+// Memory that a layer may use as it likes while it runs, of the backend's and at multiples of 64 bytes.
+struct LayerScratch {
+  float* normed;   // [R, C]
+  float* qkv;      // [R, (H + 2G)·D]
+  float* q;        // [R, H, D]
+  float* branch;   // [R, C]
+  float* gate_up;  // [R, 2F]
 };
 
 // Stored where a pointer is set; storing changes no bit of anything else. k, v and k_rot are seen as the cache holds

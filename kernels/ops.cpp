@@ -29,7 +29,8 @@ void Ops::heads_alone(const float* z, int64_t rows, int heads, int head_dim, flo
   }
 }
 
-bool Ops::decoder_layer(const DecoderLayer&, const AttentionArgs&, float*, const LayerOutputs&) {
+bool Ops::decoder_layer(const DecoderLayer&, const AttentionArgs&, Precision, float*, const LayerScratch&,
+                        const LayerOutputs&) {
   return false;
 }
 

@@ -84,6 +84,7 @@ struct DeviceMemory {
 };
 
 struct DecoderLayer;  // kernels/decoder_layer.h
+struct LayerScratch;
 struct LayerOutputs;
 struct Norm;
 struct DrawRow;       // kernels/draw.h
@@ -107,9 +108,9 @@ class Ops {
   virtual void download(const void* from, size_t bytes, void* host);  // it is there after wait()
   virtual void copy(const void* from, size_t bytes, void* to);
   // The same beside the operations: it begins when those called before are done, and holds up none of those called
-  // after, but for wait(). Until it is done nothing may change what it reads. For that, mark_downloads() gives the copies
-  // beside so far one of kDownloadMarks numbers; what is called after await_downloads() begins when the copies are done
-  // that had the number last.
+  // after, but for wait(). Until it is done nothing may change what it reads. For that, mark_downloads() gives the
+  // copies beside so far one of kDownloadMarks numbers; what is called after await_downloads() begins when the copies
+  // are done that had the number last.
   virtual void download_beside(const void* from, size_t bytes, void* host) { download(from, bytes, host); }
   virtual void mark_downloads(int /*mark*/) {}
   virtual void await_downloads(int /*mark*/) {}
@@ -190,9 +191,9 @@ class Ops {
   // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and
   // the caller composes them (core/model/transformer.cpp has the definition of every value).
 
-  // A layer of a decoder. resid [R, C], in and out.
-  virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
-                             const LayerOutputs& outputs);
+  // A layer of a decoder. resid [R, C], in and out. An output may lie in scratch.q.
+  virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
+                             const LayerScratch& scratch, const LayerOutputs& outputs);
   // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C]
   // or null.
   virtual bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,

@@ -21,7 +21,7 @@ Workspace::Workspace(const ModelConfig& config, int max_rows, Ops& ops)
   }
   const size_t width = static_cast<size_t>(config.width);
   const size_t most_rows = static_cast<size_t>(max_rows);
-  // Every array starts on a cache line of its own.
+  // Every array starts on a cache line of its own. What a layer may use as one (LayerScratch): q, k, v; gate and up.
   const auto padded = [&](size_t columns) { return (most_rows * columns + 15) / 16 * 16; };
   const std::pair<float**, size_t> arrays[] = {{&resid, width},  {&normed, width}, {&q, q_size},
                                                {&k, k_size},     {&v, k_size},     {&z, q_size},
@@ -285,7 +285,8 @@ void mlp_output(const Pass& pass, int l, const LayerWeights& weights) {
 bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerWeights& weights,
                  const AttentionArgs& args) {
   if (pass.ops.on_host() || (pass.plan != nullptr && pass.plan->edits_layer(l))) return false;
-  const CaptureSlots& slots = pass.ws.captures;
+  const Workspace& ws = pass.ws;
+  const CaptureSlots& slots = ws.captures;
   const auto slot = [&](Tap tap) { return slots.slot(tap, l); };
   LayerOutputs outputs{.attn_norm = slot(Tap::attn_norm),
                        .q = slot(Tap::q),
@@ -305,8 +306,11 @@ bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerW
                        .scores = slots.key_rows(Tap::attn_scores, l).data(),
                        .pattern = slots.key_rows(Tap::attn_pattern, l).data()};
   const bool heads_wanted = pass.wanted(Tap::head_out, l) != nullptr;
-  if (heads_wanted && outputs.attn_z == nullptr) outputs.attn_z = pass.ws.z;
-  if (!pass.ops.decoder_layer(pass.model.decoder_layer(l), args, pass.ws.resid, outputs)) return false;
+  if (heads_wanted && outputs.attn_z == nullptr) outputs.attn_z = ws.z;
+  const LayerScratch scratch{ws.normed, ws.q, ws.z, ws.branch, ws.gate};
+  if (!pass.ops.decoder_layer(pass.model.decoder_layer(l), args, pass.precision, ws.resid, scratch, outputs)) {
+    return false;
+  }
   if (heads_wanted) head_outputs(pass, l, layer, weights, outputs.attn_z);
   return true;
 }

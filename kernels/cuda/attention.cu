@@ -1,6 +1,7 @@
 // Attention over the blocks of the key/value cache. A block of threads takes one row and one of its heads; each of its
 // warps takes every fourth chunk of 32 keys, counted from position 0, so that a row's bits depend on its own keys
 // alone.
+#include "kernels/cuda/cached_value.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/reductions.h"
 
@@ -236,23 +237,13 @@ __global__ void mix_rows(AttentionArgs args, const KeyRow* rows, float* z) {
 
 // k, v [R, G, D] to the cache's blocks.
 __global__ void store_rows(AttentionArgs args, const float* k, const float* v) {
-  const RowPosition row = args.rows[blockIdx.x];
-  std::byte* const block = args.sequences[row.sequence][row.position / kKvBlock];
-  std::byte *keys = block + args.keys_at, *values = block + args.values_at;
-  const int size = args.kv_heads * args.head_dim, place = row.position % kKvBlock;
+  const CachePlace place = cache_place(args, args.rows[blockIdx.x]);
+  const int size = args.kv_heads * args.head_dim;
   for (int i = static_cast<int>(threadIdx.x); i < size; i += kThreads) {
     const int64_t from = int64_t{blockIdx.x} * size + i;
-    const int64_t head = int64_t{i / args.head_dim} * kKvBlock * args.head_dim;
     const int d = i % args.head_dim;
-    const int64_t to_key = head + d * kKvBlock + place, to_value = head + place * args.head_dim + d;
-    if (args.dtype == DType::f16) {
-      // As numbers: the emulator's checks do not see a class that a function returns into memory.
-      reinterpret_cast<uint16_t*>(keys)[to_key] = __half_as_ushort(__float2half_rn(k[from]));
-      reinterpret_cast<uint16_t*>(values)[to_value] = __half_as_ushort(__float2half_rn(v[from]));
-    } else {
-      reinterpret_cast<float*>(keys)[to_key] = k[from];
-      reinterpret_cast<float*>(values)[to_value] = v[from];
-    }
+    store_cached(args.dtype, k[from], cached_key(args, place, i - d, d));
+    store_cached(args.dtype, v[from], cached_value(args, place, i - d, d));
   }
 }
 

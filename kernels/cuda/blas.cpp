@@ -142,16 +142,17 @@ bool Blas::can_multiply(int64_t rows, int64_t outputs, int64_t columns) {
 cudaError_t Blas::multiply(const Product& p) {
   const float alpha = 1.0f, beta = p.accumulate ? 1.0f : 0.0f;
   const int m = static_cast<int>(p.outputs), n = static_cast<int>(p.rows), k = static_cast<int>(p.columns);
-  const int weight_pitch = static_cast<int>(p.weight_pitch), out_pitch = static_cast<int>(p.out_pitch);
+  const int weight_pitch = static_cast<int>(p.weight_pitch), x_pitch = static_cast<int>(p.x_pitch),
+            out_pitch = static_cast<int>(p.out_pitch);
   const int type = p.tf32 ? kTf32 : kPedanticFp32;
   if (p.count == 1) {
     return as_cuda_error(library_->multiply(handle_, kTransposed, kAsItIs, m, n, k, &alpha, p.weights, kFloat,
-                                            weight_pitch, p.x, kFloat, k, &beta, p.out, kFloat, out_pitch, type,
+                                            weight_pitch, p.x, kFloat, x_pitch, &beta, p.out, kFloat, out_pitch, type,
                                             kDefaultAlgorithm));
   }
   return as_cuda_error(library_->multiply_batch(handle_, kTransposed, kAsItIs, m, n, k, &alpha, p.weights, kFloat,
-                                                weight_pitch, p.weight_stride, p.x, kFloat, k, 0, &beta, p.out, kFloat,
-                                                out_pitch, p.out_stride, p.count, type, kDefaultAlgorithm));
+                                                weight_pitch, p.weight_stride, p.x, kFloat, x_pitch, 0, &beta, p.out,
+                                                kFloat, out_pitch, p.out_stride, p.count, type, kDefaultAlgorithm));
 }
 
 }  // namespace glassbox::cuda

@@ -38,7 +38,7 @@ class Blas {
     const float* weights;
     float* out;
     int64_t rows, outputs, columns;
-    int64_t weight_pitch, out_pitch;
+    int64_t x_pitch, weight_pitch, out_pitch;
     int count = 1;
     int64_t weight_stride = 0, out_stride = 0;
     bool accumulate = false;  // out[i] += …

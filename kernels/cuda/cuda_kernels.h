@@ -60,16 +60,17 @@ inline constexpr int64_t kFewRows = 8;
 
 // Rows of a weight matrix, and where their values go: [outputs, unpacked_pitch(columns)], at a multiple of 16 bytes.
 struct Unpacking {
-  const std::byte* data;  // [outputs, K]
-  int64_t row_bytes, outputs;
+  const std::byte* data;  // [outputs, columns]
+  int64_t row_bytes, outputs, columns;
   DType type;
   float* out;
 };
 inline constexpr int64_t unpacked_pitch(int64_t columns) {
   return (columns + 7) / 8 * 8;
 }
-// At most kMostProjections at a time, each of fewer than 2³² values.
-cudaError_t unpack(std::span<const Unpacking> list, int64_t columns, cudaStream_t stream);
+// At most kMostUnpackings at a time, each of fewer than 2³² values.
+inline constexpr size_t kMostUnpackings = 8;
+cudaError_t unpack(std::span<const Unpacking> list, cudaStream_t stream);
 
 // out[r] = bias for all rows, which are `pitch` floats apart.
 struct BiasFill {
@@ -123,8 +124,8 @@ inline constexpr int kMostFusedRows = 8;
 // Floats of scratch memory that a layer needs, for any number of rows up to kMostFusedRows.
 size_t decoder_scratch_floats(int heads, int head_dim, int ff);
 
-// Whether decoder_layer() and head() can do it: at most kMostFusedRows rows; D at most kMostHeadDim; D, C and F multiples
-// of 4; weights that begin at multiples of 16 bytes.
+// Whether decoder_layer() and head() can do it: at most kMostFusedRows rows; D at most kMostHeadDim; D, C and F
+// multiples of 4; weights that begin at multiples of 16 bytes.
 bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args);
 bool fits_head(const Linear& layer, int64_t rows);
 

@@ -39,8 +39,8 @@ class CudaOps : public Ops {
   std::shared_ptr<Ops> beside() const override;
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
-  bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid,
-                     const LayerOutputs& outputs) override;
+  bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
+                     const LayerScratch& scratch, const LayerOutputs& outputs) override;
   bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
             std::span<const int32_t> logit_rows, float* logits, float* final_norm) override;
   bool draws() const override { return true; }

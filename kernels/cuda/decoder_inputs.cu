@@ -1,5 +1,6 @@
 // The first and the fourth kernel of a decoder layer: a norm and products of two weight rows that belong together.
 #include "kernels/cuda/activations.h"
+#include "kernels/cuda/cached_value.h"
 #include "kernels/cuda/decoder.h"
 #include "kernels/cuda/product_sources.h"
 #include "kernels/cuda/rotation.h"
@@ -46,11 +47,6 @@ struct AttentionWeights {
   }
 };
 
-// What a cache of this type holds of the value.
-__device__ float cached_value(DType type, float v) {
-  return type == DType::f16 ? __half2float(__float2half_rn(v)) : v;
-}
-
 struct AttentionFinish {
   const AttentionInput& a;
   struct Early {
@@ -67,13 +63,11 @@ struct AttentionFinish {
     e.there = r < a.args.row_count && e.at.output < w.outputs;
     if (!e.there) return e;
     const RowPosition row = a.args.rows[r];
-    const int head_dim = a.args.head_dim, half = head_dim / 2, d = e.at.dimension;
+    const int half = a.args.head_dim / 2, d = e.at.dimension;
     if (e.at.part != Part::q) {
-      const int64_t head = int64_t{e.at.output - d} * kKvBlock;
-      const int place = row.position % kKvBlock, bytes = a.args.dtype == DType::f16 ? 2 : 4;
-      std::byte* const block = a.args.sequences[row.sequence][row.position / kKvBlock];
-      e.cached = e.at.part == Part::k ? block + a.args.keys_at + (head + d * kKvBlock + place) * bytes
-                                      : block + a.args.values_at + (head + place * head_dim + d) * bytes;
+      const CachePlace place = cache_place(a.args, row);
+      e.cached = e.at.part == Part::k ? cached_key(a.args, place, e.at.output - d, d)
+                                      : cached_value(a.args, place, e.at.output - d, d);
     }
     if (w.bias != nullptr) e.bias = w.bias[e.at.output];
     if (a.frequency != nullptr && e.at.part != Part::v) {
@@ -95,18 +89,13 @@ struct AttentionFinish {
       if (out.q_rot != nullptr && rotates) out.q_rot[at] = rotated;
       return;
     }
-    // As numbers: the emulator's checks do not see a class that a function returns into memory.
-    if (a.args.dtype == DType::f16) {
-      *reinterpret_cast<uint16_t*>(e.cached) = __half_as_ushort(__float2half_rn(rotated));
-    } else {
-      *reinterpret_cast<float*>(e.cached) = rotated;
-    }
+    store_cached(a.args.dtype, rotated, e.cached);
     if (e.at.part == Part::v) {
-      if (out.v != nullptr) out.v[at] = cached_value(a.args.dtype, own);
+      if (out.v != nullptr) out.v[at] = as_cached(a.args.dtype, own);
       return;
     }
-    if (out.k != nullptr) out.k[at] = rotates ? own : cached_value(a.args.dtype, own);
-    if (out.k_rot != nullptr && rotates) out.k_rot[at] = cached_value(a.args.dtype, rotated);
+    if (out.k != nullptr) out.k[at] = rotates ? own : as_cached(a.args.dtype, own);
+    if (out.k_rot != nullptr && rotates) out.k_rot[at] = as_cached(a.args.dtype, rotated);
   }
 };
 

@@ -21,12 +21,16 @@ struct Products::Piece {
 // What is unpacked, filled and multiplied together: of each layer at most one piece.
 class Products::Round {
  public:
-  Round(Blas& blas, const float* x, int64_t rows, int64_t columns, bool tf32, cudaStream_t stream)
-      : blas_(blas), x_(x), rows_(rows), columns_(columns), tf32_(tf32), stream_(stream) {}
+  Round(Blas& blas, const float* x, int64_t x_pitch, int64_t rows, int64_t columns, bool tf32, cudaStream_t stream)
+      : blas_(blas), x_(x), x_pitch_(x_pitch), rows_(rows), columns_(columns), tf32_(tf32), stream_(stream) {}
 
   void add(const Piece& piece) {
-    pieces_[count_++] = piece;
     if (piece.bias != nullptr) fills_[fill_count_++] = {piece.bias, piece.outputs, piece.out_pitch, piece.out};
+    if (count_ > 0 && continues(pieces_[count_ - 1], piece)) {
+      pieces_[count_ - 1].outputs += piece.outputs;
+    } else {
+      pieces_[count_++] = piece;
+    }
   }
   void add(const Piece& piece, const Unpacking& unpacking) {
     add(piece);
@@ -35,7 +39,7 @@ class Products::Round {
 
   // Queues all of it, and is empty again.
   cudaError_t run() {
-    if (const cudaError_t e = unpack({unpackings_.data(), unpacking_count_}, columns_, stream_)) return e;
+    if (const cudaError_t e = unpack({unpackings_.data(), unpacking_count_}, stream_)) return e;
     if (const cudaError_t e = fill_rows({fills_.data(), fill_count_}, rows_, stream_)) return e;
     for (size_t first = 0, end; first < count_; first = end) {
       end = batch_end(first);
@@ -46,6 +50,7 @@ class Products::Round {
                             .rows = rows_,
                             .outputs = piece.outputs,
                             .columns = columns_,
+                            .x_pitch = x_pitch_,
                             .weight_pitch = piece.pitch,
                             .out_pitch = piece.out_pitch,
                             .count = static_cast<int>(end - first),
@@ -62,6 +67,12 @@ class Products::Round {
   }
 
  private:
+  // Whether the two are one matrix with one result.
+  static bool continues(const Piece& piece, const Piece& next) {
+    return next.weights == piece.weights + piece.outputs * piece.pitch && next.pitch == piece.pitch &&
+           next.out == piece.out + piece.outputs && next.out_pitch == piece.out_pitch &&
+           (next.bias == nullptr) == (piece.bias == nullptr);
+  }
   // In floats; the two may be of different arrays.
   static int64_t distance(const float* a, const float* b) {
     return (static_cast<int64_t>(reinterpret_cast<uintptr_t>(b)) -
@@ -90,7 +101,7 @@ class Products::Round {
 
   Blas& blas_;
   const float* x_;
-  int64_t rows_, columns_;
+  int64_t x_pitch_, rows_, columns_;
   bool tf32_;
   cudaStream_t stream_;
   std::array<Piece, kMostProjections> pieces_{};
@@ -99,9 +110,23 @@ class Products::Round {
   size_t count_ = 0, unpacking_count_ = 0, fill_count_ = 0;
 };
 
+namespace {
+
+// Of the current device's L2 cache; 0 where it does not say.
+size_t cache_bytes() {
+  int device = 0, bytes = 0;
+  const bool known = cudaGetDevice(&device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device) == cudaSuccess;
+  if (!known) (void)cudaGetLastError();  // it would be taken for the next call's
+  return known ? static_cast<size_t>(bytes) : 0;
+}
+
+}  // namespace
+
 Products::Products(cudaStream_t stream, BlasChoice choice, size_t most_scratch)
     : stream_(stream),
       most_scratch_(most_scratch),
+      most_ahead_(std::min(most_scratch, cache_bytes() / 2)),
       blas_(choice == BlasChoice::never ? nullptr : Blas::start(stream)) {}
 
 std::string Products::description() const {
@@ -118,34 +143,97 @@ cudaError_t Products::reserve(size_t floats) {
   return cudaSuccess;
 }
 
-cudaError_t Products::linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) {
-  if (blas_ == nullptr || rows <= kFewRows || layers.empty()) return cuda::linears(x, layers, rows, stream_);
-  if (layers.size() > kMostProjections) return cudaErrorInvalidValue;
-  const int64_t columns = layers[0].layer.weight.columns(), pitch = unpacked_pitch(columns);
-  const int64_t most = std::max(static_cast<int64_t>(most_scratch_ / sizeof(float)), pitch);
-  // By address, so that the distances between outputs are positive.
-  std::array<const Projection*, kMostProjections> order{};
-  int64_t unpacked = 0;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const Tensor& weight = layers[i].layer.weight;
-    if (weight.columns() != columns) return cudaErrorInvalidValue;
-    if (!Blas::can_multiply(rows, weight.rows(), pitch)) return cuda::linears(x, layers, rows, stream_);
-    if (weight.dtype != DType::f32) unpacked += weight.rows() * pitch;
-    order[i] = &layers[i];
+bool Products::fits(const Linear& layer, int64_t rows) {
+  return Blas::can_multiply(rows, layer.weight.rows(), unpacked_pitch(layer.weight.columns()));
+}
+
+const float* Products::prepared(const Tensor& weight) const {
+  const auto found = std::find(prepared_.begin(), prepared_.end(), weight.data);
+  return found == prepared_.end() ? nullptr : prepared_at_[static_cast<size_t>(found - prepared_.begin())];
+}
+
+cudaError_t Products::prepare(std::span<const Linear* const> layers) {
+  prepared_ = {};
+  if (layers.size() > kMostUnpackings) return cudaErrorInvalidValue;
+  std::array<Unpacking, kMostUnpackings> list{};
+  std::array<int64_t, kMostUnpackings> begins{};
+  size_t count = 0;
+  int64_t floats = 0;
+  for (const Linear* layer : layers) {
+    const Tensor& weight = layer->weight;
+    if (weight.empty() || weight.dtype == DType::f32) continue;
+    begins[count] = floats;
+    list[count++] = {weight.row(0), weight.row_bytes, weight.rows(), weight.columns(), weight.dtype, nullptr};
+    floats += weight.rows() * unpacked_pitch(weight.columns());
   }
-  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(layers.size()),
-            [](const Projection* a, const Projection* b) { return std::less<>()(a->out, b->out); });
+  if (static_cast<size_t>(floats) > most_ahead_ / sizeof(float)) return cudaSuccess;
+  if (const cudaError_t e = reserve(static_cast<size_t>(floats))) return e;
+  for (size_t i = 0; i < count; ++i) list[i].out = buffers_.back().f32() + begins[i];
+  if (const cudaError_t e = unpack({list.data(), count}, stream_)) return e;
+  for (size_t i = 0; i < count; ++i) {
+    prepared_[i] = list[i].data;
+    prepared_at_[i] = list[i].out;
+  }
+  return cudaSuccess;
+}
+
+cudaError_t Products::linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows) {
+  const bool fit = std::all_of(layers.begin(), layers.end(),
+                               [&](const Projection& projection) { return fits(projection.layer, rows); });
+  if (blas_ == nullptr || rows <= kFewRows || layers.empty() || !fit) return cuda::linears(x, layers, rows, stream_);
+  if (layers.size() > kMostProjections) return cudaErrorInvalidValue;
+  prepared_ = {};  // perhaps of a model that is gone
+  // By address, so that the distances between outputs are positive.
+  std::array<Place, kMostProjections> places{};
+  for (size_t i = 0; i < layers.size(); ++i) {
+    places[i] = {layers[i].layer, layers[i].out, layers[i].layer.weight.rows()};
+  }
+  std::sort(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(layers.size()),
+            [](const Place& a, const Place& b) { return std::less<>()(a.out, b.out); });
+  return multiply(x, layers[0].layer.weight.columns(), std::span(places).first(layers.size()), precision, rows);
+}
+
+cudaError_t Products::joined(const float* x, int64_t x_pitch, std::span<const Linear* const> layers,
+                             Precision precision, int64_t rows, float* out) {
+  if (blas_ == nullptr || layers.size() > kMostProjections) return cudaErrorInvalidValue;
+  int64_t pitch = 0;
+  for (const Linear* layer : layers) pitch += layer->weight.rows();
+  std::array<Place, kMostProjections> places{};
+  size_t count = 0;
+  for (const Linear* layer : layers) {
+    places[count++] = {*layer, out, pitch};
+    out += layer->weight.rows();
+  }
+  return multiply(x, x_pitch, std::span(places).first(count), precision, rows);
+}
+
+cudaError_t Products::multiply(const float* x, int64_t x_pitch, std::span<const Place> places, Precision precision,
+                               int64_t rows) {
+  const int64_t columns = places[0].layer.weight.columns(), pitch = unpacked_pitch(columns);
+  const int64_t most = std::max(static_cast<int64_t>(most_scratch_ / sizeof(float)), pitch);
+  const auto at_hand = [&](const Tensor& weight) {
+    return weight.dtype == DType::f32 ? weight.f32() : prepared(weight);
+  };
+  const bool ready = std::all_of(places.begin(), places.end(),
+                                 [&](const Place& place) { return at_hand(place.layer.weight) != nullptr; });
+  if (!ready) prepared_ = {};  // these take the buffer
+  int64_t unpacked = 0;
+  for (const Place& place : places) {
+    const Tensor& weight = place.layer.weight;
+    if (weight.columns() != columns) return cudaErrorInvalidValue;
+    if (at_hand(weight) == nullptr) unpacked += weight.rows() * pitch;
+  }
   if (const cudaError_t e = reserve(static_cast<size_t>(std::min(unpacked, most)))) return e;
 
-  Round round(*blas_, x, rows, columns, precision == Precision::fast, stream_);
+  Round round(*blas_, x, x_pitch, rows, columns, precision == Precision::fast, stream_);
   int64_t used = 0;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const Projection& projection = *order[i];
-    const Tensor& weight = projection.layer.weight;
-    const auto* bias = static_cast<const float*>(projection.layer.bias.data);
+  for (const Place& place : places) {
+    const Tensor& weight = place.layer.weight;
+    const auto* bias = static_cast<const float*>(place.layer.bias.data);
     const int64_t outputs = weight.rows();
-    if (weight.dtype == DType::f32) {
-      round.add({weight.f32(), weight.row_bytes / int64_t{sizeof(float)}, outputs, bias, projection.out, outputs});
+    if (const float* values = at_hand(weight)) {
+      const int64_t row = weight.dtype == DType::f32 ? weight.row_bytes / int64_t{sizeof(float)} : pitch;
+      round.add({values, row, outputs, bias, place.out, place.pitch});
       continue;
     }
     for (int64_t first = 0, count; first < outputs; first += count) {
@@ -155,8 +243,8 @@ cudaError_t Products::linears(const float* x, std::span<const Projection> layers
         used = 0;
       }
       float* to = buffers_.back().f32() + used;
-      round.add({to, pitch, count, bias == nullptr ? nullptr : bias + first, projection.out + first, outputs},
-                {weight.row(first), weight.row_bytes, count, weight.dtype, to});
+      round.add({to, pitch, count, bias == nullptr ? nullptr : bias + first, place.out + first, place.pitch},
+                {weight.row(first), weight.row_bytes, count, columns, weight.dtype, to});
       used += count * pitch;
     }
   }

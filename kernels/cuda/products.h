@@ -4,12 +4,14 @@
 
 #include <driver_types.h>
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/cuda/blas.h"
+#include "kernels/cuda/cuda_kernels.h"
 #include "kernels/ops.h"
 
 namespace glassbox::cuda {
@@ -34,14 +36,37 @@ class Products {
   // that size before.
   cudaError_t linears(const float* x, std::span<const Projection> layers, Precision precision, int64_t rows);
 
+  // For a layer that runs as a whole, with cuBLAS only. First prepare(), then joined() for any of these weights.
+
+  // Unpacks the weights in one launch where they fit into half of the L2 cache; else each product does for itself.
+  // At most kMostUnpackings.
+  cudaError_t prepare(std::span<const Linear* const> layers);
+  // The outputs of the layers side by side: out [rows, Σ outputs], of x [rows, K] with rows x_pitch floats apart. One
+  // product where all have a bias, or none, and their weights are unpacked or lie side by side.
+  cudaError_t joined(const float* x, int64_t x_pitch, std::span<const Linear* const> layers, Precision precision,
+                     int64_t rows, float* out);
+  // Whether the library's sizes can hold a product with these weights.
+  static bool fits(const Linear& layer, int64_t rows);
+
  private:
   struct Piece;
   class Round;
+  // A layer, and where in `out` its outputs go.
+  struct Place {
+    Linear layer;
+    float* out;
+    int64_t pitch;
+  };
+  cudaError_t multiply(const float* x, int64_t x_pitch, std::span<const Place> places, Precision precision,
+                       int64_t rows);
   cudaError_t reserve(size_t floats);
+  const float* prepared(const Tensor& weight) const;
   cudaStream_t stream_;
-  size_t most_scratch_;
+  size_t most_scratch_, most_ahead_;
+  std::array<const void*, kMostUnpackings> prepared_{};      // the weights that lie unpacked in the buffer
+  std::array<const float*, kMostUnpackings> prepared_at_{};  // and where
   std::vector<Buffer> buffers_;  // the last one is used; recorded graphs may use those before
-  std::unique_ptr<Blas> blas_;  // last: when it ends, it waits for what it has begun
+  std::unique_ptr<Blas> blas_;   // last: when it ends, it waits for what it has begun
 };
 
 }  // namespace glassbox::cuda

@@ -9,39 +9,41 @@ namespace {
 constexpr int kThreads = 256;
 
 // Blocks of threads first_block[i] … first_block[i + 1] along x work on part i.
-template <class Part>
+template <class Part, size_t kMost>
 struct Parts {
-  Part of[kMostProjections];
-  unsigned first_block[kMostProjections + 1];
+  Part of[kMost];
+  unsigned first_block[kMost + 1];
 };
 
-template <class Part>
-__device__ int own_part(const Parts<Part>& parts) {
+template <class Part, size_t kMost>
+__device__ int own_part(const Parts<Part, kMost>& parts) {
   int i = 0;
   while (blockIdx.x >= parts.first_block[i + 1]) ++i;
   return i;
 }
 
 // blocks_of: how many blocks of threads a part takes.
-template <class Part, class BlocksOf>
-Parts<Part> divide(std::span<const Part> list, const BlocksOf& blocks_of) {
-  Parts<Part> parts{};
+template <size_t kMost, class Part, class BlocksOf>
+Parts<Part, kMost> divide(std::span<const Part> list, const BlocksOf& blocks_of) {
+  Parts<Part, kMost> parts{};
   unsigned blocks = 0;
-  for (size_t i = 0; i < kMostProjections; ++i) {
+  for (size_t i = 0; i < kMost; ++i) {
     parts.first_block[i] = blocks;
     if (i >= list.size()) continue;
     parts.of[i] = list[i];
     blocks += static_cast<unsigned>((blocks_of(list[i]) + kThreads - 1) / kThreads);
   }
-  parts.first_block[kMostProjections] = blocks;
+  parts.first_block[kMost] = blocks;
   return parts;
 }
 
 // One thread an octet; those of the rows lie one after the other. Two lanes exchange half of theirs, so that both store
 // side by side, and sixteen of such pairs whole sectors of 32 bytes.
-__global__ void unpack_octets(Parts<Unpacking> parts, int64_t columns, unsigned octets_per_row) {
+__global__ void unpack_octets(Parts<Unpacking, kMostUnpackings> parts) {
   const int i = own_part(parts);
   const Unpacking& part = parts.of[i];
+  const int64_t columns = part.columns;
+  const auto octets_per_row = static_cast<unsigned>(unpacked_pitch(columns) / kOctet);
   const unsigned octet = (blockIdx.x - parts.first_block[i]) * kThreads + threadIdx.x;
   const unsigned octets = static_cast<unsigned>(part.outputs) * octets_per_row;
   float values[kOctet] = {};
@@ -70,7 +72,7 @@ __global__ void unpack_octets(Parts<Unpacking> parts, int64_t columns, unsigned 
 constexpr unsigned kRowGroups = 16;
 
 // One thread a column, through every 16th row.
-__global__ void fill_columns(Parts<BiasFill> parts, int64_t rows) {
+__global__ void fill_columns(Parts<BiasFill, kMostProjections> parts, int64_t rows) {
   const int i = own_part(parts);
   const BiasFill& part = parts.of[i];
   const int64_t column = int64_t{blockIdx.x - parts.first_block[i]} * kThreads + threadIdx.x;
@@ -81,19 +83,18 @@ __global__ void fill_columns(Parts<BiasFill> parts, int64_t rows) {
 
 }  // namespace
 
-cudaError_t unpack(std::span<const Unpacking> list, int64_t columns, cudaStream_t stream) {
+cudaError_t unpack(std::span<const Unpacking> list, cudaStream_t stream) {
   if (list.empty()) return cudaSuccess;
-  if (list.size() > kMostProjections) return cudaErrorInvalidValue;
-  const int64_t octets = unpacked_pitch(columns) / kOctet;
-  const auto parts = divide(list, [&](const Unpacking& part) { return part.outputs * octets; });
-  return launch(unpack_octets, dim3(parts.first_block[kMostProjections]), dim3(kThreads), 0, stream, parts, columns,
-                static_cast<unsigned>(octets));
+  if (list.size() > kMostUnpackings) return cudaErrorInvalidValue;
+  const auto parts = divide<kMostUnpackings>(
+      list, [](const Unpacking& part) { return part.outputs * (unpacked_pitch(part.columns) / kOctet); });
+  return launch(unpack_octets, dim3(parts.first_block[kMostUnpackings]), dim3(kThreads), 0, stream, parts);
 }
 
 cudaError_t fill_rows(std::span<const BiasFill> list, int64_t rows, cudaStream_t stream) {
   if (list.empty() || rows == 0) return cudaSuccess;
   if (list.size() > kMostProjections) return cudaErrorInvalidValue;
-  const auto parts = divide(list, [](const BiasFill& part) { return part.outputs; });
+  const auto parts = divide<kMostProjections>(list, [](const BiasFill& part) { return part.outputs; });
   return launch(fill_columns, dim3(parts.first_block[kMostProjections], kRowGroups), dim3(kThreads), 0, stream, parts,
                 rows);
 }

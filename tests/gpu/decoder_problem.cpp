@@ -1,5 +1,7 @@
 #include "tests/gpu/decoder_problem.h"
 
+#include "kernels/cuda/wide_layer.h"
+
 namespace glassbox::testing {
 namespace {
 
@@ -171,11 +173,9 @@ DecoderLayer LayerProblem::device_layer() const {
   return layer;
 }
 
-LayerValues LayerProblem::fused(Stores stores, int longest) const {
-  AttentionArgs args = attention.device();
-  if (longest > 0) args.longest = longest;
-  const DeviceOutput x(resid),
-      scratch(cuda::decoder_scratch_floats(s.shape.heads, s.shape.head_dim, static_cast<int>(s.ff)));
+LayerValues LayerProblem::run(Stores stores,
+                              const std::function<cudaError_t(float*, const LayerOutputs&)>& start) const {
+  const DeviceOutput x(resid);
   std::unique_ptr<DeviceOutput> outputs[kLayerOutputCount];
   LayerOutputs wanted;
   for (size_t i = 0; i < kLayerOutputCount; ++i) {
@@ -187,14 +187,39 @@ LayerValues LayerProblem::fused(Stores stores, int longest) const {
   const DeviceOutput scores(keys.size), pattern(keys.size);
   const DeviceBuffer<KeyRow> at_scores(keys.at(scores.data())), at_pattern(keys.at(pattern.data()));
   if (stores != Stores::nothing) wanted.scores = at_scores.data(), wanted.pattern = at_pattern.data();
-  run_on_device([&] { return cuda::decoder_layer(device_layer(), args, x.data(), scratch.data(), wanted, nullptr); });
+  run_on_device([&] { return start(x.data(), wanted); });
   LayerValues values;
   for (size_t i = 0; i < kLayerOutputCount; ++i) {
     if (outputs[i] != nullptr) values.of[i] = outputs[i]->values();
   }
   values.resid = x.values();
-  (void)scratch.values();  // looks at its sentinels
   if (stores != Stores::nothing) values.scores = scores.values(), values.pattern = pattern.values();
+  return values;
+}
+
+LayerValues LayerProblem::fused(Stores stores, int longest) const {
+  AttentionArgs args = attention.device();
+  if (longest > 0) args.longest = longest;
+  const DeviceOutput scratch(cuda::decoder_scratch_floats(s.shape.heads, s.shape.head_dim, static_cast<int>(s.ff)));
+  const LayerValues values = run(stores, [&](float* x, const LayerOutputs& wanted) {
+    return cuda::decoder_layer(device_layer(), args, x, scratch.data(), wanted, nullptr);
+  });
+  (void)scratch.values();  // looks at its sentinels
+  return values;
+}
+
+LayerValues LayerProblem::wide(Stores stores, cuda::Products& products, Precision precision) const {
+  const AttentionArgs args = attention.device();
+  const size_t rows = attention.rows.size(), width = static_cast<size_t>(s.width), ff = static_cast<size_t>(s.ff);
+  const auto q = static_cast<size_t>(s.shape.heads * s.shape.head_dim),
+             kv = static_cast<size_t>(s.shape.kv_heads * s.shape.head_dim);
+  const DeviceOutput normed(rows * width), qkv(rows * (q + 2 * kv)), q_rot(rows * q), branch(rows * width),
+      gate_up(rows * 2 * ff);
+  const LayerScratch scratch{normed.data(), qkv.data(), q_rot.data(), branch.data(), gate_up.data()};
+  const LayerValues values = run(stores, [&](float* x, const LayerOutputs& wanted) {
+    return cuda::wide_layer(products, device_layer(), args, precision, x, scratch, wanted, nullptr);
+  });
+  for (const DeviceOutput* memory : {&normed, &qkv, &q_rot, &branch, &gate_up}) (void)memory->values();
   return values;
 }
 

@@ -2,6 +2,9 @@
 // (the groups of core/model/transformer.cpp), and its run in fused kernels.
 #pragma once
 
+#include <functional>
+
+#include "kernels/cuda/products.h"
 #include "tests/gpu/key_rows.h"
 
 namespace glassbox::testing {
@@ -61,9 +64,13 @@ struct LayerProblem {
   enum class Stores : uint8_t { nothing, some, all };
   // The fused layer on a cache as it was; `longest`: of the arguments, where that is not what the rows need.
   LayerValues fused(Stores stores, int longest = 0) const;
+  // The layer for many rows, with products on the default stream.
+  LayerValues wide(Stores stores, cuda::Products& products, Precision precision) const;
   // Whether the device's cache holds the keys and values that the layer made, and nothing else has changed.
   void check_cache(const LayerValues& made) const;
 
+  // Runs a layer: start(resid on the device, the outputs that are asked for).
+  LayerValues run(Stores stores, const std::function<cudaError_t(float*, const LayerOutputs&)>& start) const;
   int64_t columns_of(size_t output) const;  // of one row; 0: the layer has no such value
   DecoderLayer device_layer() const;
 
@@ -82,6 +89,12 @@ struct LayerProblem {
   std::vector<float> norm_weight[2], norm_bias[2], frequency, resid;
   std::unique_ptr<DeviceBuffer<float>> device_norms[4], device_frequency;
 };
+
+// fp32 sums through a whole layer; where the cache is f16, a value next to the middle of two may be rounded the other
+// way.
+inline double bound_for(const LayerSettings& s) {
+  return s.cache == DType::f16 ? 1e-9 : 1e-11;
+}
 
 // Values of a layer against their composed definition.
 void check_layer(const LayerProblem& problem, const LayerValues& found, const LayerValues& truth, double bound);

@@ -56,6 +56,18 @@ TEST_CASE("a fused layer is five launches, and reads its weights and its cache o
   for (const emulator::Fault& fault : emulator::take_faults()) FAIL_CHECK(fault.text);
 }
 
+TEST_CASE("a layer for many rows is eleven launches, four of them products") {
+  std::vector<RowPosition> rows;
+  for (int32_t p = 0; p < 12; ++p) rows.push_back({0, p});
+  const LayerProblem problem({.types = {DType::q4_1}}, {12}, rows);
+  cuda::Products products(nullptr);
+  (void)problem.wide(LayerProblem::Stores::nothing, products, Precision::fast);
+  emulator::reset_counters();
+  (void)problem.wide(LayerProblem::Stores::all, products, Precision::fast);
+  CHECK(emulator::counters().launches == 11);
+  for (const emulator::Fault& fault : emulator::take_faults()) FAIL_CHECK(fault.text);
+}
+
 TEST_CASE("the fused head is one launch, and reads its weights once") {
   constexpr int64_t kVocabulary = 6000;
   const LayerProblem::Matrix matrix(DType::q8_0, kVocabulary, kWidth, 1, false);

@@ -6,12 +6,6 @@ namespace {
 
 using Stores = LayerProblem::Stores;
 
-// fp32 sums through a whole layer; where the cache is f16, a value next to the middle of two may be rounded the other
-// way.
-double bound_for(const LayerSettings& s) {
-  return s.cache == DType::f16 ? 1e-9 : 1e-11;
-}
-
 struct Case {
   const char* name;
   LayerSettings settings;

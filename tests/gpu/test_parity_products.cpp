@@ -126,6 +126,28 @@ TEST_CASE("weights that are larger than the buffer are multiplied by parts", "[p
   }
 }
 
+// A model goes, and another's weights come to lie where its own did.
+TEST_CASE("products do not use what was unpacked of other weights", "[parity][short]") {
+  const Stream stream;
+  const int64_t rows = 9, columns = 96;
+  LinearProblem p(DType::q4_1, 33, columns, rows, false);
+  const DeviceLayer layer(p);
+  Products products(stream.handle);
+  const Linear* const weights[] = {&layer.layer};
+  if (products.has_blas()) must(products.prepare(weights));
+  must(cudaStreamSynchronize(stream.handle));
+  std::byte* const host = p.weights.buffer.data();
+  const size_t bytes = p.weights.buffer.bytes();
+  std::rotate(host, host + p.weights.tensor.row_bytes, host + bytes);
+  must(cudaMemcpy(layer.weights.tensor.data, host, bytes, cudaMemcpyHostToDevice));
+  const DeviceBuffer<float> x(p.x);
+  const DeviceOutput out(static_cast<size_t>(rows * 33));
+  const Projection projection{layer.layer, out.data()};
+  must(products.linears(x.data(), {&projection, 1}, Precision::exact, rows));
+  must(cudaStreamSynchronize(stream.handle));
+  p.check(out.values(), rows);
+}
+
 TEST_CASE("a graph may capture products", "[parity][short]") {
   const int64_t rows = 9, columns = 96;
   const LinearProblem p(DType::q4_1, 67, columns, rows, true);

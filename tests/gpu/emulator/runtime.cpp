@@ -345,6 +345,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(kMostSharedBytes);
       break;
+    case cudaDevAttrL2CacheSize:
+      *value = 32 << 20;
+      break;
     case cudaDevAttrComputeCapabilityMajor:
       *value = compute_capability() / 10;
       break;
