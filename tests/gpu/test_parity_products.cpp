@@ -139,7 +139,7 @@ TEST_CASE("products do not use what was unpacked of other weights", "[parity][sh
   std::byte* const host = p.weights.buffer.data();
   const size_t bytes = p.weights.buffer.bytes();
   std::rotate(host, host + p.weights.tensor.row_bytes, host + bytes);
-  must(cudaMemcpy(layer.weights.tensor.data, host, bytes, cudaMemcpyHostToDevice));
+  copy_to_device(layer.weights.tensor.data, host, bytes);
   const DeviceBuffer<float> x(p.x);
   const DeviceOutput out(static_cast<size_t>(rows * 33));
   const Projection projection{layer.layer, out.data()};
