@@ -7,6 +7,7 @@
 #include "app/cli/process.h"
 #include "app/widgets/numbers.h"
 #include "core/base/files.h"
+#include "core/model/failures.h"
 #include "core/run/prompt.h"
 #include "core/text/unicode.h"
 
@@ -24,6 +25,15 @@ bool file_exists(const std::string& path) {
   FILE* file = std::fopen(path.c_str(), "rb");
   if (file) std::fclose(file);
   return file != nullptr;
+}
+
+Result<void> start_sessions(const Options& options, LoadedEngine& engine) {
+  return report_failures([&]() -> Result<void> {
+    Result<std::shared_ptr<Ops>> ops = make_ops(options, *engine.model);
+    if (!ops) return ops.error();
+    engine.sessions = std::make_unique<SessionStore>(engine.model, ops.take());
+    return {};
+  });
 }
 
 }  // namespace
@@ -76,9 +86,16 @@ Result<LoadedEngine> load_engine(const Options& options) {
   if (!model) return model.error();
   LoadedEngine engine;
   engine.model = model.take();
-  Result<std::shared_ptr<Ops>> ops = make_ops(options, *engine.model);
-  if (!ops) return ops.error();
-  engine.sessions = std::make_unique<SessionStore>(engine.model, ops.take());
+  if (const Result<void> started = start_sessions(options, engine); !started) {
+    const Result<DeviceChoice> choice = chosen_device(options);
+    if (started.error().kind != ErrorKind::device || choice->kind != DeviceChoice::Kind::automatic) {
+      return started.error();
+    }
+    std::fprintf(stderr, "On the CPU, because the GPU has failed: %s.\n", started.error().where.c_str());
+    Options on_cpu = options;
+    on_cpu.device = "cpu";
+    if (const Result<void> again = start_sessions(on_cpu, engine); !again) return again.error();
+  }
   engine.load_seconds = steady_seconds() - begun;
   return engine;
 }

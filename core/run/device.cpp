@@ -50,6 +50,31 @@ std::string to_string(const DeviceChoice& choice) {
   return choice.kind == DeviceChoice::Kind::cpu ? "cpu" : "cuda:" + std::to_string(choice.index);
 }
 
+namespace {
+
+// A driver hands out large pieces of memory in multiples of this, and each weight is a piece.
+constexpr size_t kGranularity = 2 * kMiB;
+
+size_t lost_to_granularity(const Model& model) {
+  size_t lost = 0;
+  const auto add = [&lost](const Tensor& weight) {
+    const size_t bytes = weight.empty() ? 0 : static_cast<size_t>(weight.rows() * weight.row_bytes);
+    if (bytes > kGranularity / 2) lost += (kGranularity - bytes % kGranularity) % kGranularity;
+  };
+  const Weights& weights = model.weights();
+  add(weights.embedding);
+  add(weights.positions);
+  if (weights.head.weight.data != weights.embedding.data) add(weights.head.weight);
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      add(linear->weight);
+    }
+  }
+  return lost;
+}
+
+}  // namespace
+
 size_t device_bytes(const Model& model) {
   const ModelConfig& config = model.config();
   size_t per_position = 0, per_row = 0;
@@ -61,7 +86,7 @@ size_t device_bytes(const Model& model) {
   }
   per_row += 3 * static_cast<size_t>(config.width);
   constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;  // of a session's calls
-  return model.weight_bytes() + per_position * static_cast<size_t>(config.context) +
+  return model.weight_bytes() + lost_to_granularity(model) + per_position * static_cast<size_t>(config.context) +
          (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kSpareBytes;
 }
 
