@@ -82,6 +82,7 @@ const Case kCases[] = {
 
 TEST_CASE("a layer for many rows agrees with the composed one, in everything that it shows", "[parity]") {
   Products products(nullptr);
+  if (!products.has_blas()) SKIP("there is no cuBLAS");
   for (const Case& c : kCases) {
     const LayerProblem problem(c.settings, c.lengths, c.rows);
     const LayerValues truth = problem.composed();
@@ -100,6 +101,7 @@ TEST_CASE("what is stored of a layer for many rows, and how its weights are unpa
           "[parity][short]") {
   const LayerProblem problem({.biases = true}, {30, 12}, rows_of(0, 18, 30) + rows_of(1, 2, 12));
   Products products(nullptr), in_parts(nullptr, BlasChoice::if_found, size_t{200} << 10);
+  if (!products.has_blas()) SKIP("there is no cuBLAS");
   under_schedules([&] {
     const LayerValues all = problem.wide(Stores::all, products, Precision::fast);
     for (const Stores stores : {Stores::nothing, Stores::some}) {
