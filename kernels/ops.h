@@ -191,7 +191,7 @@ class Ops {
   // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and
   // the caller composes them (core/model/transformer.cpp has the definition of every value).
 
-  // A layer of a decoder. resid [R, C], in and out. An output may lie in scratch.q.
+  // A layer of a decoder. resid [R, C], in and out. outputs.attn_z may be scratch.q.
   virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
                              const LayerScratch& scratch, const LayerOutputs& outputs);
   // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C]

@@ -181,7 +181,7 @@ TEST_CASE("text that is no UTF-8 is refused with the place") {
   require_error(piped, 2, {"standard input", "12"});
 }
 
-TEST_CASE("1 MiB of one letter is tokenised at once") {
+TEST_CASE("1 MiB of one letter is tokenised at once", "[slow]") {
   Launch launch;
   launch.arguments = {"tokenize", "-p", "-"};
   launch.input = std::string(size_t{1} << 20, 'a');

@@ -198,7 +198,7 @@ TEST_CASE("the chain equals a plain implementation on random vectors", "[sampler
   }
 }
 
-TEST_CASE("the fast draw is the chain's, and seldom needs it", "[sampler]") {
+TEST_CASE("the fast draw is the chain's, and seldom needs it", "[sampler][slow]") {
   std::mt19937 random(11);
   const auto pick = [&random](std::vector<float> from) { return from[random() % from.size()]; };
   int rounds = 0, fast = 0, usual = 0, usual_fast = 0;
