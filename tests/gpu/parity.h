@@ -19,11 +19,12 @@
 
 namespace glassbox::testing {
 
-// Runs `body` under several schedules; what the emulator finds fails the test. Where accesses are checked, races are
-// found in any order, so fewer do.
-inline void under_schedules(const std::function<void()>& body) {
+// Runs `body` under several schedules, `drawn` of them with drawn priorities; what the emulator finds fails the test.
+// Where accesses are checked, races are found in any order, so fewer do.
+inline void under_schedules(const std::function<void()>& body, [[maybe_unused]] int drawn = 3) {
 #ifdef GLASSBOX_CUDA_EMULATED
-  for (const emulator::Schedule& schedule : emulator::schedules(emulator::build() == emulator::Build::plain ? 3 : 1)) {
+  for (const emulator::Schedule& schedule :
+       emulator::schedules(emulator::build() == emulator::Build::plain ? drawn : 1)) {
     INFO(schedule.name());
     emulator::set_schedule(schedule);
     try {

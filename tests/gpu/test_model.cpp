@@ -5,8 +5,7 @@
 #include "core/run/random.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/device_error.h"
-#include "tests/gpu/parity.h"
-#include "tests/support/golden.h"
+#include "tests/gpu/step_checks.h"
 
 namespace glassbox {
 namespace {
@@ -14,49 +13,6 @@ namespace {
 using testing::under_schedules;
 
 constexpr double kExactNmse = 1e-9;
-
-StepRequest all_taps_of(const Model& model, std::vector<int32_t> ids, Precision precision) {
-  ProbeSpec needs = all_stored_taps(model.config());
-  needs.add(Tap::head_out, 0, model.config().layer_count());
-  needs.add(Tap::logits);
-  return {std::move(ids), {}, precision, needs};
-}
-
-// The largest normalised error of a tap in a layer, over all positions, of two steps.
-double page_difference(const Step& a, const Step& b, const ProbeSpec& needs, const ModelConfig& config) {
-  double worst = 0;
-  for (const TapNeed& need : needs.needs) {
-    const int end = tap_info(need.tap).scope == TapScope::model ? 1 : need.layer_end;
-    for (int layer = end == 1 ? 0 : need.layer_begin; layer < end && layer < config.layer_count(); ++layer) {
-      std::vector<float> of_a, of_b;
-      const auto append = [&](std::span<const float> left, std::span<const float> right) {
-        REQUIRE(left.size() == right.size());
-        for (size_t i = 0; i < left.size(); ++i) {
-          if (std::isinf(right[i]) && left[i] == right[i]) continue;  // the score of an edge that was cut
-          of_a.push_back(left[i]);
-          of_b.push_back(right[i]);
-        }
-      };
-      for (int position = 0; position < a.length(); ++position) {
-        const Page *left = a.page(need.tap, layer, position), *right = b.page(need.tap, layer, position);
-        REQUIRE(left != nullptr);
-        REQUIRE(right != nullptr);
-        CHECK(left->writes(position) == 1);
-        if (!has_key_axis(need.tap)) {
-          append(left->row(position), right->row(position));
-          continue;
-        }
-        // Pages of other calls have other widths.
-        for (int head = 0; head < left->heads(); ++head) {
-          append(left->head(position, head), right->head(position, head));
-        }
-      }
-      const double error = nmse(of_a, of_b);
-      worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
-    }
-  }
-  return worst;
-}
 
 TEST_CASE("a model on the device agrees with transformers, with every tap", "[model][golden][short]") {
   const std::string name = GENERATE("tiny_gpt2/mixed", "tiny_llama/f32");

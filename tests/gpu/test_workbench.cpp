@@ -1,5 +1,5 @@
-// What a person sees of a model that runs on the device: the workbench with everything that its panels ask for, against the
-// same on the CPU.
+// What a person sees of a model that runs on the device: the workbench with everything that its panels ask for, against
+// the same on the CPU.
 #include "core/run/workbench.h"
 #include "kernels/cuda_devices.h"
 #include "tests/gpu/parity.h"

@@ -105,8 +105,10 @@ inline std::vector<std::string> byte_alphabet() {
   return out;
 }
 
-// A vocabulary of <|end|> (0), <|end|>er (1), a user-defined <tag> (2), the 256 bytes (3 + byte) and a few merges.
-inline void add_tiny_tokenizer(GgufWriter& writer, const std::string& pre = "smollm") {
+// A vocabulary of <|end|> (0), <|end|>er (1), a user-defined <tag> (2), the 256 bytes (3 + byte) and a few merges; then
+// `more` tokens that no text makes.
+inline constexpr uint32_t kTinyTokens = 3 + 256 + 13;
+inline void add_tiny_tokenizer(GgufWriter& writer, const std::string& pre = "smollm", int more = 0) {
   std::vector<std::string> tokens{"<|end|>", "<|end|>er", "<tag>"};
   std::vector<int32_t> types{3, 3, 4};
   for (const std::string& text : byte_alphabet()) tokens.push_back(text);
@@ -119,6 +121,8 @@ inline void add_tiny_tokenizer(GgufWriter& writer, const std::string& pre = "smo
     tokens.push_back(std::string(left) + right);
   }
   types.resize(tokens.size(), 1);
+  for (int i = 0; i < more; ++i) tokens.push_back("more " + std::to_string(i));
+  types.resize(tokens.size(), 5);
   writer.add_string("tokenizer.ggml.model", "gpt2");
   writer.add_string("tokenizer.ggml.pre", pre);
   writer.add_strings("tokenizer.ggml.tokens", tokens);
