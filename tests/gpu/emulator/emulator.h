@@ -78,6 +78,13 @@ struct Traffic {
 };
 Traffic traffic(const void* allocation);
 void reset_traffic(const void* allocation);
+// Of all allocations that live.
+struct Allocation {
+  const void* begin;
+  size_t bytes;
+  Traffic traffic;
+};
+std::vector<Allocation> allocations();
 
 // How much device memory there is, for tests of what happens when it does not suffice; 0: all that the emulator has.
 void set_memory_limit(size_t bytes);

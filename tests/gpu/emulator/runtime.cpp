@@ -201,6 +201,13 @@ void reset_traffic(const void* allocation) {
   if (Region* region = device_memory().find(allocation); region != nullptr) region->traffic = {};
 }
 
+std::vector<Allocation> allocations() {
+  std::vector<Allocation> all;
+  for (const auto& [begin, region] : device_memory().regions())
+    all.push_back({region.begin, region.bytes, region.traffic});
+  return all;
+}
+
 void set_failure(cudaError_t error) {
   state().failure = error;
 }
