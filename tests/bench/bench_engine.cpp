@@ -3,7 +3,7 @@
 // is touched and threads run before anything is timed, and so that llama.cpp (peer_llama_cpp.py, which takes the same
 // requests) and we can be asked in turns.
 //
-//   bench_engine MODEL THREADS
+//   bench_engine MODEL THREADS [DEVICE]
 //
 //   {"do": "describe"}                                        what one token reads and multiplies, kernels
 //   {"do": "prefill", "tokens": T}                            T tokens into an empty cache, the head for the last
@@ -14,6 +14,8 @@
 //                                                             T tokens, each drawn from the logits of the one before
 //   {"do": "capture", "tokens": T, "repeat": N}               a prefill without and with capture of all attention maps,
 //                                                             and writing as many bytes
+//   {"do": "bandwidth", "bytes": B, "repeat": N}              copying B bytes within the device's memory; what it read
+//                                                             and wrote
 //   {"do": "tokenise", "file": F, "repeat": N, "ids": O}      the file's text to ids, on one thread; the ids go to file
 //   O
 //
@@ -103,6 +105,7 @@ class Bench {
     if (what == "batch") return {{"seconds", batch(request.at("sequences"), depth, tokens)}};
     if (what == "generate") return generate_text(depth, tokens, request.value("temperature", 0.0f));
     if (what == "capture") return capture(tokens, request.at("repeat"));
+    if (what == "bandwidth") return bandwidth(request.at("bytes"), request.at("repeat"));
     if (what == "tokenise") return tokenise(request.at("file"), request.at("repeat"), request.value("ids", ""));
     give_up("there is no request \"" + what + "\"");
   }
@@ -263,6 +266,21 @@ class Bench {
     ops_->wait();
     return seconds_since(begun);
   }
+  json bandwidth(size_t bytes, int repeat) {
+    constexpr uint64_t kSpread = 0x9E3779B97F4A7C15;  // 2⁶⁴ over the golden ratio: bits that look drawn, never all zero
+    std::vector<uint64_t> values(bytes / sizeof(uint64_t));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = (i + 1) * kSpread;
+    const size_t size = values.size() * sizeof(uint64_t);
+    Buffer from = ops_->allocate(size), to = ops_->allocate(size);
+    ops_->upload(values.data(), size, from.data());
+    ops_->copy(from.data(), size, to.data());
+    ops_->wait();
+    const Clock::time_point begun = Clock::now();
+    for (int i = 0; i < repeat; ++i) ops_->copy(from.data(), size, to.data());
+    ops_->wait();
+    return {{"seconds", seconds_since(begun) / repeat}, {"bytes", 2 * size}};
+  }
+
   // The extra time is a small difference of two long ones: pairs of neighbours are compared, and the pairs' medians
   // count.
   json capture(int tokens, int repeat) {

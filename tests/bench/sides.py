@@ -14,10 +14,13 @@ PROMPT = "The capital of France is"
 
 
 class Side:
-    """A process that stays open: one request a line in JSON, answered likewise (see bench_engine.cpp)."""
+    """A process that stays open: one request a line in JSON, answered likewise (see bench_engine.cpp).
 
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    options: more of what subprocess.Popen takes.
+    """
+
+    def __init__(self, *command, **options):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
 
     def ask(self, **request):
         time.sleep(PAUSE)
