@@ -257,6 +257,8 @@ class Figures:
         for work in self.work:
             for side in self.sides_for(work):
                 rates, first = (found.get((work.name, side.name), []) for found in (self.rates, self.firsts))
+                if not rates and not first:
+                    continue  # what failed is said below
                 figures = (statistics.median(rates), min(rates), max(rates)) if rates else ()
                 cells = [*map(grouped, (*figures, *first))] if rates else [self.lack(side), "", "", *map(grouped, first)]
                 print(f"| {work.name} | {side.name} | " + " | ".join(cells) + " |")
