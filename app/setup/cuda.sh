@@ -8,7 +8,7 @@ cuda_newest_architecture=120 # kernels/cuda/toolkit.cmake has them all
 # also speaks C++20.
 is_cuda_toolkit() {
   [ -x "$1/bin/nvcc" ] && [ -e "$1/include/cuda_fp16.h" ] &&
-    "$1/bin/nvcc" --list-gpu-code 2> /dev/null | grep -qx "sm_$cuda_newest_architecture"
+    grep -qx "sm_$cuda_newest_architecture" <<< "$("$1/bin/nvcc" --list-gpu-code 2> /dev/null || true)"
 }
 
 fetch_cuda() { # FOLDER
@@ -59,7 +59,8 @@ fetch_cublas() { # FOLDER
 # it the program's own kernels multiply, slower, so what goes wrong here is said and no more.
 ensure_cublas() {
   local to=$1 folder name
-  ! ldconfig -p 2> /dev/null | grep -q 'libcublas\.so\.1[23] ' || return 0
+  # Not through a pipe: grep ends at the first line that it wants, and ldconfig would end by a signal.
+  [[ $(ldconfig -p 2> /dev/null || true) != *libcublas.so.1[23]\ * ]] || return 0
   [ "$(uname -m)" = x86_64 ] || return 0
   for folder in "${CUDA_HOME:-/nowhere}"/{lib64,lib,targets/x86_64-linux/lib} ""; do
     [ ! -e "$folder/libcublas.so.13" ] || [ ! -e "$folder/libcublasLt.so.13" ] || break

@@ -48,12 +48,12 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
     floats_ += static_cast<size_t>(floats + 3) / 4 * 4;
   }
   place_large();
-  if (floats_ * sizeof(float) <= memory_.bytes()) return;
+  if (floats_ * sizeof(float) <= host_.bytes()) return;
   generation_ = fresh_number();
   memory_ = {};
   host_ = {};
   memory_ = ops_.allocate(floats_ * sizeof(float));
-  host_ = ops_.allocate_staging(floats_ * sizeof(float));
+  host_ = ops_.allocate_staging(floats_ * sizeof(float));  // last: where one fails, it is as if there were neither
 }
 
 // The parts of a site that is copied straight into its pages; false, and none: it is not. It is, where each capture's

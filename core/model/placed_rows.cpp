@@ -1,15 +1,26 @@
 #include "core/model/placed_rows.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace glassbox {
 namespace {
+
+// What recorded operations depend on grows in steps: in powers of two from these on, and the rows of keys that are
+// seen, which are copied to their end, in equal ones.
+constexpr unsigned kFewKeys = 256;
+constexpr size_t kFewBlocks = 16;
+constexpr int kKeyWidthStep = 256;
 
 int rounded_up(int value, int step) {
   return (value + step - 1) / step * step;
 }
 
 }  // namespace
+
+size_t placed_blocks(const KvSequence& sequence) {
+  return std::bit_ceil(std::max(sequence.blocks().size(), kFewBlocks));
+}
 
 PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Workspace& ws, bool repeated) {
   PlacedRows placed;
@@ -21,22 +32,21 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
     if (row.logits) ws.logit_rows.push_back(at);
     placed.longest = std::max(placed.longest, row.position + 1);
   }
-  if (repeated) placed.longest = rounded_up(placed.longest, 256);
-  ws.captures.lay_out(call.plan, config, ws.rows, ws.logit_rows, repeated ? placed.longest : 0);
+  const int key_width = repeated ? rounded_up(placed.longest, kKeyWidthStep) : 0;
+  if (repeated)
+    placed.longest = static_cast<int>(std::bit_ceil(std::max(static_cast<unsigned>(placed.longest), kFewKeys)));
+  ws.captures.lay_out(call.plan, config, ws.rows, ws.logit_rows, key_width);
 
   const size_t count = call.rows.size(), sequences = call.sequences.size();
   bool in_steps = false;  // the attention of some layer
   for (int layer = 0; call.plan != nullptr && layer < config.layer_count(); ++layer) {
     in_steps = in_steps || call.plan->edits_attention(layer);
   }
-  const auto table_size = [](const KvSequence& sequence) {
-    return static_cast<size_t>(rounded_up(static_cast<int>(sequence.blocks().size()), 16));
-  };
   size_t bytes = 3 * StepInputs::room<int32_t>(count) + StepInputs::room<RowPosition>(count) +
                  StepInputs::room<std::byte* const*>(sequences) + ws.captures.inputs_room() +
                  (in_steps ? 2 * StepInputs::room<KeyRow>(count) : 0) +
                  (call.draw != nullptr ? StepInputs::room<DrawRow>(1) : 0);
-  for (const KvSequence* sequence : call.sequences) bytes += StepInputs::room<std::byte*>(table_size(*sequence));
+  for (const KvSequence* sequence : call.sequences) bytes += StepInputs::room<std::byte*>(placed_blocks(*sequence));
   StepInputs& inputs = ws.inputs;
   inputs.begin(bytes);
   const auto ids = inputs.add<int32_t>(count), positions = inputs.add<int32_t>(count);
@@ -52,7 +62,7 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
   const auto tables = inputs.add<std::byte* const*>(sequences);
   for (size_t i = 0; i < sequences; ++i) {
     const std::span<const KvPool::Block> blocks = call.sequences[i]->blocks();
-    const auto table = inputs.add<std::byte*>(table_size(*call.sequences[i]));
+    const auto table = inputs.add<std::byte*>(placed_blocks(*call.sequences[i]));
     for (size_t b = 0; b < table.size(); ++b) table[b] = b < blocks.size() ? blocks[b].get() : nullptr;
     tables[i] = inputs.placed(static_cast<std::byte* const*>(table.data()));
   }

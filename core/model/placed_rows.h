@@ -5,6 +5,9 @@
 
 namespace glassbox {
 
+// The size of a sequence's table there.
+size_t placed_blocks(const KvSequence& sequence);
+
 struct PlacedRows {
   std::span<const int32_t> ids, positions, logit_rows;
   std::span<const RowPosition> rows;
@@ -12,11 +15,11 @@ struct PlacedRows {
   int sequence_count = 0;
   std::span<KeyRow> scores, pattern;  // of an attention that runs in steps, as the host sees them
   std::span<const DrawRow> draws;
-  int longest = 0;                    // AttentionArgs::longest
+  int longest = 0;  // AttentionArgs::longest
 };
 
 // Lays out what the operations read of the rows. Where these may be recorded, `repeated`, all that their launches
-// depend on is rounded up, so that it changes every few hundred steps only. The caller fills scores and pattern and
+// depend on is rounded up, so that it seldom changes. The caller fills scores and pattern and
 // sends the inputs. Throws std::bad_alloc.
 PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Workspace& ws, bool repeated);
 

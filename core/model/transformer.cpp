@@ -387,7 +387,7 @@ void run_repeated(const Pass& pass, const ForwardCall& call, const Weights& weig
   const Workspace& ws = pass.ws;
   uint64_t blocks = kHashStart;  // the sizes of the tables
   for (const KvSequence* sequence : call.sequences) {
-    blocks = join_hashes(blocks, (sequence->blocks().size() + 15) / 16);
+    blocks = join_hashes(blocks, placed_blocks(*sequence));
   }
   // A step that draws has no captures.
   const uint64_t others = call.draw == nullptr ? ws.captures.generation() : call.draw->generation;

@@ -263,16 +263,21 @@ Result<std::unique_ptr<DrawnLine>> SessionStore::draw_on(const std::vector<int32
       if (!step) return step.error();
       session = &sessions_.front();
     }
-    auto line = std::make_unique<DrawnLine>(*this, *session, tokens.back());
-    if (const Result<void> begun = line->steps_.begin(tokens); !begun) return begun.error();
-    return line;
+    std::unique_ptr<DrawnSteps>& steps = drawn_steps_[static_cast<size_t>(precision)];
+    if (!steps) steps = std::make_unique<DrawnSteps>(*placed_, *ops_, precision, *workspace_);
+    if (const Result<void> begun = steps->begin(tokens); !begun) return begun.error();
+    return std::make_unique<DrawnLine>(*session, *steps, tokens.back());
   } catch (...) {
     return error_of_exception();
   }
 }
 
-DrawnLine::DrawnLine(SessionStore& store, SessionStore::Session& session, int32_t newest)
-    : session_(session), newest_(newest), steps_(*store.placed_, *store.ops_, session.precision, *store.workspace_) {}
+DrawnLine::DrawnLine(SessionStore::Session& session, DrawnSteps& steps, int32_t newest)
+    : session_(session), steps_(steps), newest_(newest) {}
+
+DrawnLine::~DrawnLine() {
+  (void)steps_.begin({});
+}
 
 Result<void> DrawnLine::send(const DrawSettings& settings, double u) {
   return steps_.send(session_.kv, settings, u);

@@ -73,6 +73,8 @@ class SessionStore {
   std::unique_ptr<Workspace> workspace_;
   std::shared_ptr<KvPool> pools_[2];  // by precision
   std::shared_ptr<PagePool> page_pool_;
+  // By precision; they stay when a line ends, and with them what the device has recorded of them.
+  std::unique_ptr<DrawnSteps> drawn_steps_[2];
   std::list<Session> sessions_;   // most recently used first
   std::list<KeptLogits> logits_;  // most recently used first
   int max_sessions_;
@@ -83,7 +85,10 @@ class SessionStore {
 class DrawnLine {
  public:
   static constexpr int kMost = DrawnSteps::kMost;
-  DrawnLine(SessionStore& store, SessionStore::Session& session, int32_t newest);
+  DrawnLine(SessionStore::Session& session, DrawnSteps& steps, int32_t newest);
+  ~DrawnLine();  // waits for what was sent
+  DrawnLine(const DrawnLine&) = delete;
+  DrawnLine& operator=(const DrawnLine&) = delete;
   // As those of DrawnSteps; a token that was decided is in the line from then on, as if run() had run it.
   Result<void> send(const DrawSettings& settings, double u);
   Result<Drawn> receive();
@@ -91,10 +96,9 @@ class DrawnLine {
   int length() const { return steps_.length(); }
 
  private:
-  friend class SessionStore;
   SessionStore::Session& session_;
+  DrawnSteps& steps_;
   int32_t newest_;  // the token that the oldest step on its way runs
-  DrawnSteps steps_;
 };
 
 }  // namespace glassbox

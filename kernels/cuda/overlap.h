@@ -12,4 +12,7 @@ bool overlap_is_off();
 // it is shared out anew only when nothing runs there, so that kernels of different wishes would not run side by side.
 bool may_start_early(const void* kernel);
 
+// Of the whole process, from now on; at first they are. The bits are the same.
+void allow_early_launches(bool allow);
+
 }  // namespace glassbox::cuda

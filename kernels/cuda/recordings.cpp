@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/overlap.h"
+#include "kernels/device_error.h"
+
 namespace glassbox::cuda {
 namespace {
 
 constexpr size_t kMost = 16;  // one for each mix of panels and each range of lengths; a graph takes a few hundred KB
+constexpr int kMostFailures = 3;
 
 cudaGraphExec_t record(cudaStream_t stream, const std::function<void()>& operations) {
   // Other threads go on with their own streams meanwhile.
@@ -40,13 +44,26 @@ void Recordings::run(const Ops::RepeatKey& key, cudaStream_t stream, const std::
       }
       recordings_.erase(recordings_.begin());
     }
-    recordings_.push_back({key, nullptr});
+    recordings_.push_back({key});
     return;
   }
   std::rotate(found, found + 1, recordings_.end());
   Recording& recording = recordings_.back();
-  if (recording.graph == nullptr) recording.graph = record(stream, operations);
+  if (recording.graph == nullptr && recording.failures < kMostFailures) try_to_record(recording, stream, operations);
+  if (recording.graph == nullptr) return operations();
   check(cudaGraphLaunch(recording.graph, stream), "starting a recorded step");
+}
+
+// What spoils a recording need not be the device's end: another thread may have waited for the whole device meanwhile,
+// a driver may not record early launches, or there is no memory for a graph. The operations run without it then; if it
+// is the device after all, they say so.
+void Recordings::try_to_record(Recording& recording, cudaStream_t stream, const std::function<void()>& operations) {
+  try {
+    recording.graph = record(stream, operations);
+  } catch (const DeviceError&) {
+    (void)cudaGetLastError();  // it would be taken for the next call's
+    if (++recording.failures == kMostFailures - 1) allow_early_launches(false);
+  }
 }
 
 void Recordings::clear() {

@@ -25,6 +25,10 @@ foreach(architecture IN LISTS cuda_architectures)
   list(APPEND cuda_options -gencode arch=compute_${architecture},code=sm_${architecture})
 endforeach()
 
+set(cuda_launcher)
+if(GLASSBOX_CCACHE)
+  set(cuda_launcher ${GLASSBOX_CCACHE})
+endif()
 set(cuda_objects)
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cu)
@@ -39,7 +43,7 @@ foreach(kernel IN LISTS cuda_kernels)
     OUTPUT ${object}
     # What each kernel takes of a multiprocessor stays beside the object, for tests/run.
     COMMAND sh -c [["$@" > "$0" 2>&1 || { cat "$0"; exit 1; }]] ${object}.log
-            ${GLASSBOX_CCACHE} ${GLASSBOX_NVCC} ${cuda_options} ${own_options} -MD -MF ${object}.d -c ${kernel} -o ${object}
+            ${cuda_launcher} ${GLASSBOX_NVCC} ${cuda_options} ${own_options} -MD -MF ${object}.d -c ${kernel} -o ${object}
     DEPENDS ${kernel}
     DEPFILE ${object}.d
     COMMENT "Building CUDA object ${name}.cu"
