@@ -12,10 +12,14 @@
 namespace glassbox::cuda {
 namespace {
 
-constexpr int kThreads = kHashLines;  // a block draws for a row; a thread has the values i with i mod kThreads = its own
-// Of the fp32 sum, relative: 104 units of rounding in the exponent (beyond, the weight is 0), and of up to a thousand
-// additions by each thread.
-constexpr double kTailError = 0x1p-13;
+constexpr int kThreads =
+    kHashLines;  // a block draws for a row; a thread has the values i with i mod kThreads = its own
+// Of the fp32 sum over the vocabulary, relative: three roundings of an exponent of up to 104 (beyond, the weight is 0),
+// expf's own, those of a thread's additions, and of what adds the threads'.
+__device__ double tail_error(int64_t vocab) {
+  constexpr double kOfExponent = 3 * 104, kOfExp = 8, kOfBlock = 64;
+  return (kOfExponent + kOfExp + static_cast<double>(vocab) / kThreads + kOfBlock) * 0x1p-24;
+}
 static_assert(kHashGroup == kWarp && kThreads == kTopThreads);
 
 // As exp_below_zero() on the host.
@@ -152,23 +156,38 @@ __device__ int draw_in_head(const DrawRow& row, const Weights& plain, const Weig
   return chain.find_share<true>(row.u);
 }
 
-// Whether a stage looks at the weights of T = 1: one of those before the temperature.
-__device__ bool needs_plain(const DrawSettings& s) {
+// What the stages and the draw look at, of the weights at the temperature and at 1: those of the head, and their sum
+// over the vocabulary, which nobody needs any more once few candidates are left.
+struct Wants {
+  bool plain = false, plain_total = false, heated_total = false;
+};
+__device__ Wants what_it_wants(const DrawSettings& s, int head, int64_t vocab) {
+  Wants wants;
+  bool heated = false, few = false;  // few: no more than the head holds, and not all
   for (const SamplerStage stage : s.order) {
-    if (stage == SamplerStage::temperature) return false;
-    if ((stage == SamplerStage::top_p && s.top_p < 1.0f) || (stage == SamplerStage::min_p && s.min_p > 0.0f))
-      return true;
+    const bool by_share = stage == SamplerStage::top_p && s.top_p < 1.0f,
+               by_greatest = stage == SamplerStage::min_p && s.min_p > 0.0f;
+    if (stage == SamplerStage::temperature) heated = true;
+    wants.plain = wants.plain || (!heated && (by_share || by_greatest));
+    if (by_share && !few) (heated ? wants.heated_total : wants.plain_total) = true;
+    const bool by_rank = stage == SamplerStage::top_k && s.top_k != 0 && s.top_k <= head;
+    few = few || (head < vocab && (by_share || by_greatest || by_rank));
   }
-  return false;
+  wants.heated_total = wants.heated_total || !few;
+  return wants;
 }
 
-__device__ Weights weigh(double* of_head, const TopCandidates& head, const float* values, int64_t vocab, float greatest,
-                         float temperature) {
+__device__ Weights weigh(double* of_head, bool wants_total, const TopCandidates& head, const float* values,
+                         int64_t vocab, float greatest, float temperature) {
   for (int i = static_cast<int>(threadIdx.x); i < head.count; i += kThreads) {
     const double value = static_cast<double>(value_of(head.keys[i]));
     of_head[i] = exp_of((value - static_cast<double>(greatest)) / static_cast<double>(temperature));
   }
   Weights weights{of_head};
+  if (!wants_total) {
+    __syncthreads();
+    return weights;
+  }
   const double tail =
       head.count == vocab ? 0.0 : static_cast<double>(sum_tail(values, vocab, head.lowest, greatest, temperature));
   __syncthreads();
@@ -178,7 +197,7 @@ __device__ Weights weigh(double* of_head, const TopCandidates& head, const float
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
     weights.total = sum + tail;
     // Two sums of V numbers that differ in order differ by less than 2·V·2⁻⁵³ of their value, and so do the products.
-    weights.error = tail * kTailError + 4.0 * static_cast<double>(vocab) * 0x1p-53 * weights.total;
+    weights.error = tail * tail_error(vocab) + 4.0 * static_cast<double>(vocab) * 0x1p-53 * weights.total;
   }
   return weights;
 }
@@ -200,12 +219,18 @@ __global__ void __launch_bounds__(kThreads, 1) draw_rows(const float* logits, in
     values = row.penalised;
   }
   float own = -INFINITY;
-  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) own = fmaxf(own, values[i]);
+  bool ordered = true;
+  for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
+    own = fmaxf(own, values[i]);
+    ordered = ordered && values[i] == values[i];
+  }
   const float greatest = max_block<kThreads>(own);
 
   int32_t token = -1;  // in thread 0
   int32_t any = 0;
-  if (s.temperature == 0.0f || std::isinf(greatest)) {
+  if (__syncthreads_count(ordered) < kThreads) {
+    // A model that has run over its numbers: the chain says what it makes of that.
+  } else if (s.temperature == 0.0f || std::isinf(greatest)) {
     if (threadIdx.x == 0) first_greatest = static_cast<int>(vocab - 1);
     __syncthreads();
     for (int64_t i = threadIdx.x; own == greatest && i < vocab; i += kThreads) {
@@ -219,8 +244,10 @@ __global__ void __launch_bounds__(kThreads, 1) draw_rows(const float* logits, in
   } else {
     const TopCandidates head = find_top(vocab, [&](int64_t i) { return candidate_key(values[i], i); });
     if (head.count > 0) {
-      const Weights plain = needs_plain(s) ? weigh(plain_weights, head, values, vocab, greatest, 1.0f) : Weights{};
-      const Weights heated = weigh(heated_weights, head, values, vocab, greatest, s.temperature);
+      const Wants wants = what_it_wants(s, head.count, vocab);
+      const Weights plain =
+          wants.plain ? weigh(plain_weights, wants.plain_total, head, values, vocab, greatest, 1.0f) : Weights{};
+      const Weights heated = weigh(heated_weights, wants.heated_total, head, values, vocab, greatest, s.temperature);
       if (threadIdx.x == 0) {
         any = id_of(head.keys[0]);
         const int place = draw_in_head(row, plain, heated, head.count, vocab);

@@ -7,7 +7,8 @@ namespace glassbox::cuda {
 
 inline constexpr int kTopThreads = 1024;  // of the block; a thread has the values i with i mod kTopThreads = its own
 inline constexpr int kTopRank = 256;      // at least so many are found, where there are so many
-inline constexpr int kMostTop = 1024;     // and at most so many
+inline constexpr int kMostTopRank = 384;  // threads whose greatest is taken, without need for a finer border
+inline constexpr int kMostTop = 1024;     // and at most so many are found
 
 // The order of floats as that of integers; −0 is 0.
 __device__ inline uint32_t ordered_bits(float value) {
@@ -32,8 +33,8 @@ struct TopCandidates {
 };
 
 // key_of(i), 0 ≤ i < count: candidate_key(), or 0 for what is to be left out. All threads of the block must call; they
-// get the same. What is as great as the kTopRank-th greatest of the threads' own greatest keys is taken: no thread has
-// many of the top unless the values are ordered so that it does.
+// get the same. What is as great as the kTopRank-th greatest of the threads' own greatest keys is taken, or as one a
+// little further down: no thread has many of the top unless the values are ordered so that it does.
 template <class KeyOf>
 __device__ TopCandidates find_top(int64_t count, const KeyOf& key_of) {
   GLASSBOX_SHARED(found, uint64_t[kMostTop]);
@@ -44,20 +45,31 @@ __device__ TopCandidates find_top(int64_t count, const KeyOf& key_of) {
     const uint64_t key = key_of(i);
     own = key > own ? key : own;
   }
-  uint64_t lowest = 0;  // bit by bit, the greatest number that kTopRank threads reach
-  for (int bit = 63; bit >= 0; --bit) {
+  uint64_t lowest = 0;  // bit by bit, the greatest number that kTopRank threads reach; each bit is a barrier
+  int reached = kTopThreads;
+  for (int bit = 63; bit >= 0 && reached > kMostTopRank; --bit) {
     const uint64_t higher = lowest | uint64_t{1} << bit;
-    if (__syncthreads_count(own >= higher) >= kTopRank) lowest = higher;
+    const int reach = __syncthreads_count(own >= higher);
+    if (reach < kTopRank) continue;
+    lowest = higher;
+    reached = reach;
   }
   if (lowest == 0) lowest = 1;
   if (threadIdx.x == 0) taken = 0;
   __syncthreads();
   if (own >= lowest) {
-    for (int64_t i = threadIdx.x; i < count; i += kTopThreads) {
-      const uint64_t key = key_of(i);
-      if (key < lowest) continue;
-      const int place = atomicAdd(&taken, 1);
-      if (place < kMostTop) found[place] = key;
+    constexpr int kAtOnce = 8;  // loads that do not wait for what is done with those before
+    for (int64_t first = threadIdx.x; first < count; first += kAtOnce * kTopThreads) {
+      uint64_t keys[kAtOnce];
+      GLASSBOX_UNROLL for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t at = first + i * kTopThreads;
+        keys[i] = at < count ? key_of(at) : 0;
+      }
+      GLASSBOX_UNROLL for (int i = 0; i < kAtOnce; ++i) {
+        if (keys[i] < lowest) continue;
+        const int place = atomicAdd(&taken, 1);
+        if (place < kMostTop) found[place] = keys[i];
+      }
     }
   }
   __syncthreads();
