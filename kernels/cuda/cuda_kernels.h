@@ -127,7 +127,7 @@ size_t decoder_scratch_floats(int heads, int head_dim, int ff);
 // Whether decoder_layer() and head() can do it: at most kMostFusedRows rows; D at most kMostHeadDim; D, C and F
 // multiples of 4; weights that begin at multiples of 16 bytes.
 bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args);
-bool fits_head(const Linear& layer, int64_t rows);
+bool fits_head(const Linear& layer, int64_t count);
 
 // A layer in five launches. resid [R, C], in and out; scratch: decoder_scratch_floats() at a multiple of 16 bytes, as
 // all other arrays are. Keys and values of the rows go into the cache. Invalid: more than kMostFusedRows rows; D more

@@ -165,8 +165,8 @@ bool CudaOps::decoder_layer(const DecoderLayer& layer, const AttentionArgs& args
 
 bool CudaOps::head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
                    std::span<const int32_t> logit_rows, float* logits, float* final_norm) {
-  if (!fits_head(layer, rows)) return false;
   const auto count = static_cast<int64_t>(logit_rows.size());
+  if (!fits_head(layer, count)) return false;
   check(cuda::head(norm, layer, soft_cap, resid, rows, count == rows ? nullptr : logit_rows.data(), count, logits,
                    final_norm, stream()),
         "head");

@@ -109,6 +109,21 @@ __device__ void load_values(const Attention& a, const Place& p, int b, int slice
   }
 }
 
+// The keys and values of the split's blocks come into the second-level cache. Those of the newest position may still be
+// on their way: they meet there.
+template <DType kType>
+__device__ void prefetch_split(const Attention& a, const Place& p) {
+  constexpr int kLine = 128;
+  const int bytes = a.args.head_dim * kKvBlock * static_cast<int>(sizeof(typename Pair<kType>::Value));
+  for (int b = p.begin; b < p.end; ++b) {
+    const std::byte* const of_head = p.blocks[b] + int64_t{p.kv_head} * bytes;
+    for (int at = static_cast<int>(threadIdx.x) * kLine; at < bytes; at += kThreads * kLine) {
+      prefetch(of_head + a.args.keys_at + at);
+      prefetch(of_head + a.args.values_at + at);
+    }
+  }
+}
+
 struct TwoSums {
   float first = 0.0f, second = 0.0f;
   template <class AnyPair>
@@ -118,21 +133,28 @@ struct TwoSums {
   }
 };
 
-// sum[h] += q[h] · keys over the warp's dimensions.
+// sum[h] += q[h] · keys over the warp's dimensions. All of q is asked for before any of it is used.
 template <DType kType, int kHeads>
 __device__ void add_scores(const Attention& a, const Place& p, int slice, const Pair<kType> (&keys)[kPerWarp],
                            TwoSums (&sum)[kHeads]) {
+  constexpr int kQuads = kPerWarp / 4;
   const int first = slice * kSlice + own_warp() * kPerWarp;
   const float* q = a.q + (int64_t{p.row} * a.args.heads + p.first_head) * a.args.head_dim + first;
+  float4 quads[kHeads][kQuads];
   GLASSBOX_UNROLL for (int h = 0; h < kHeads; ++h) {
-    if (h >= p.heads) break;
-    for (int i = 0; i < kPerWarp; i += 4) {
-      if (first + i >= a.args.head_dim) break;
-      const float4 quad = *reinterpret_cast<const float4*>(q + h * a.args.head_dim + i);
-      sum[h].add(keys[i], quad.x);
-      sum[h].add(keys[i + 1], quad.y);
-      sum[h].add(keys[i + 2], quad.z);
-      sum[h].add(keys[i + 3], quad.w);
+    GLASSBOX_UNROLL for (int i = 0; i < kQuads; ++i) {
+      const bool there = h < p.heads && first + 4 * i < a.args.head_dim;
+      quads[h][i] =
+          there ? load_new(reinterpret_cast<const float4*>(q + h * a.args.head_dim + 4 * i)) : make_float4(0, 0, 0, 0);
+    }
+  }
+  GLASSBOX_UNROLL for (int h = 0; h < kHeads; ++h) {
+    GLASSBOX_UNROLL for (int i = 0; i < kQuads; ++i) {
+      const float4 quad = quads[h][i];
+      sum[h].add(keys[4 * i], quad.x);
+      sum[h].add(keys[4 * i + 1], quad.y);
+      sum[h].add(keys[4 * i + 2], quad.z);
+      sum[h].add(keys[4 * i + 3], quad.w);
     }
   }
 }
@@ -198,8 +220,9 @@ template <DType kType, int kHeads, int kSlices>
 __global__ void attend_split(Attention a) {
   GLASSBOX_SHARED(shared, Shared<kHeads>);
   let_next_launch_begin();
-  wait_for_launches_before();
   const Place p = own_place<kHeads>(a);
+  prefetch_split<kType>(a, p);
+  wait_for_launches_before();
   const int warp = own_warp(), lane = own_lane();
   float* const pattern = a.pattern == nullptr || a.pattern[p.row].data == nullptr || warp >= p.heads
                              ? nullptr

@@ -48,6 +48,7 @@ struct AttentionWeights {
 };
 
 struct AttentionFinish {
+  static constexpr bool kAhead = true;
   const AttentionInput& a;
   struct Early {
     AttentionRow at{};
@@ -133,6 +134,7 @@ struct MlpWeights {
 
 template <bool kGated>
 struct MlpFinish {
+  static constexpr bool kAhead = true;
   const MlpInput& a;
   struct Early {
     int output = 0;
@@ -192,6 +194,7 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
     a.plan = plan_product(
         {.rows = rows, .outputs = kOutputs, .tiles = tiles, .columns = layer.q.weight.columns(), .apart = true},
         matrices);
+    spread_over_device(a.plan, reinterpret_cast<const void*>(make_attention_input<rows>));
     return launch_early(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
                         stream, a);
   });
@@ -216,6 +219,7 @@ cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, c
                            .columns = layer.up.weight.columns()},
                           std::span(matrices).first(gated ? 2 : 1));
     const auto kernel = gated ? make_mlp_input<kernel_rows, true> : make_mlp_input<kernel_rows, false>;
+    spread_over_device(a.plan, reinterpret_cast<const void*>(kernel));
     return launch_early(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
   });
 }

@@ -16,6 +16,7 @@ struct ResidualOutput {
 };
 
 struct ResidualFinish {
+  static constexpr bool kAhead = false;  // the residual stream is what the launches before write
   const ResidualOutput& a;
   struct Early {
     bool there = false;
@@ -28,7 +29,7 @@ struct ResidualFinish {
     e.there = r < a.rows && n < a.weights.outputs && own_lane() % kMergers == 0;
     if (!e.there) return e;
     e.at = int64_t{r} * a.weights.outputs + n;
-    e.resid = a.resid[e.at];
+    e.resid = load_new(a.resid + e.at);
     if (a.weights.bias != nullptr) e.bias = a.weights.bias[n];
     return e;
   }
@@ -49,41 +50,54 @@ struct SplitsInput {
   float* merged = nullptr;  // optional [R, H, D]
 };
 
-// The largest score of a row's head and one over the sum of its exponentials, out of all splits.
+// The largest score of a row's head and the sum of its exponentials, out of all splits.
 struct Softmax {
   float largest = -INFINITY, total = 0.0f;
-  // Takes another part; what was summed before is to be multiplied by the result, and what belongs to the part by
-  // `weight`.
-  __device__ float add(float2 part, float& weight) {
-    const float most = fmaxf(largest, part.x);
-    if (most == -INFINITY) {
-      weight = 0.0f;
-      return 1.0f;
+  // Takes further parts; what was summed before is to be multiplied by the result, and what belongs to a part by its
+  // weight. None waits for another. −∞: the part has no key.
+  template <int kParts>
+  __device__ float add(const float2 (&parts)[kParts], float (&weights)[kParts]) {
+    float most = largest;
+    for (int i = 0; i < kParts; ++i) most = fmaxf(most, parts[i].x);
+    const bool any = most != -INFINITY;
+    const float shrink = any ? expf(largest - most) : 1.0f;
+    total *= shrink;
+    for (int i = 0; i < kParts; ++i) {
+      weights[i] = any ? expf(parts[i].x - most) : 0.0f;
+      total = fmaf(weights[i], parts[i].y, total);
     }
-    const float shrink = expf(largest - most);
-    weight = expf(part.x - most);
     largest = most;
-    total = fmaf(total, shrink, weight * part.y);
     return shrink;
   }
 };
+// Splits that a thread asks for before it needs one of them.
+template <int kRows>
+inline constexpr int kPartsAtOnce = kRows == 1 ? 8 : 4;
 
 template <int kRows>
 class SplitsSource {
  public:
-  __device__ SplitsSource(const SplitsInput& in) : in_(in) {}
-  __device__ void prefetch() {}
+  __device__ SplitsSource(const SplitsInput& in) : in_(in), width_(in.heads * in.head_dim) {}
+  // Where the thread's first quad comes from takes longer to compute than to load: that is known before.
+  __device__ void prefetch() {
+    const int k = 4 * static_cast<int>(threadIdx.x);
+    if (k < width_) first_ = place_of(0, k);
+  }
   __device__ void begin(float*) {}
   __device__ void stage(float* x, int pitch, int begin, int columns, bool first) {
-    const int quads = quads_of(columns);
-    for (int i = static_cast<int>(threadIdx.x); i < kRows * quads; i += static_cast<int>(blockDim.x)) {
-      const int r = i / quads, quad = i % quads, k = begin + 4 * quad;
-      float4 z = make_float4(0, 0, 0, 0);
-      if (r < in_.rows && 4 * quad < columns) {
-        z = merged(r, k);
-        if (first && in_.merged != nullptr && blockIdx.x == 0) {
-          *reinterpret_cast<float4*>(in_.merged + int64_t{r} * in_.heads * in_.head_dim + k) = z;
-        }
+    const int quads = quads_of(columns), own = static_cast<int>(threadIdx.x);
+    for (int i = own; i < kRows * quads; i += static_cast<int>(blockDim.x)) {
+      int r = 0, quad = i;
+      Place place = first_;
+      if (i >= quads || i != own || begin != 0) {
+        r = i / quads;
+        quad = i % quads;
+        place = place_of(r, begin + 4 * quad);
+      }
+      const bool there = r < in_.rows && 4 * quad < columns;
+      const float4 z = there ? merged(place) : make_float4(0, 0, 0, 0);
+      if (there && first && in_.merged != nullptr && blockIdx.x == 0) {
+        *reinterpret_cast<float4*>(in_.merged + int64_t{r} * width_ + begin + 4 * quad) = z;
       }
       quad_of(x, pitch, r, quad) = z;
     }
@@ -92,34 +106,44 @@ class SplitsSource {
   __device__ float factor(const float*, int) const { return 1.0f; }
 
  private:
-  // Eight splits are loaded at once and merged in their order.
-  __device__ float4 merged(int r, int k) const {
-    constexpr int kAtOnce = 8;
-    const int head = k / in_.head_dim, width = in_.heads * in_.head_dim;
+  // Of the first split; those of the others follow.
+  struct Place {
+    const float* z = nullptr;
+    const float2* softmax = nullptr;
+  };
+  __device__ Place place_of(int r, int k) const {
+    return {in_.z + int64_t{r} * width_ + k, in_.softmax + int64_t{r} * in_.heads + k / in_.head_dim};
+  }
+  __device__ float4 merged(Place place) const {
+    constexpr int kAtOnce = kPartsAtOnce<kRows>;
     Softmax softmax;
     float4 z = make_float4(0, 0, 0, 0);
     for (int first = 0; first < in_.splits; first += kAtOnce) {
       float2 state[kAtOnce];
       float4 part[kAtOnce];
       for (int i = 0; i < kAtOnce; ++i) {
-        const int64_t row = int64_t{first + i} * in_.rows + r;
         const bool there = first + i < in_.splits;
-        state[i] = there ? in_.softmax[row * in_.heads + head] : make_float2(-INFINITY, 0);
-        part[i] = load_quad(in_.z + row * width + k, there);
+        state[i] = there ? load_new(place.softmax) : make_float2(-INFINITY, 0);
+        part[i] = load_new_quad(place.z, there);
+        place.z += int64_t{in_.rows} * width_;
+        place.softmax += int64_t{in_.rows} * in_.heads;
       }
+      float weight[kAtOnce];
+      const float shrink = softmax.add(state, weight);
+      z = make_float4(z.x * shrink, z.y * shrink, z.z * shrink, z.w * shrink);
       for (int i = 0; i < kAtOnce; ++i) {
-        float weight;
-        const float shrink = softmax.add(state[i], weight);
-        z.x = fmaf(z.x, shrink, weight * part[i].x);
-        z.y = fmaf(z.y, shrink, weight * part[i].y);
-        z.z = fmaf(z.z, shrink, weight * part[i].z);
-        z.w = fmaf(z.w, shrink, weight * part[i].w);
+        z.x = fmaf(weight[i], part[i].x, z.x);
+        z.y = fmaf(weight[i], part[i].y, z.y);
+        z.z = fmaf(weight[i], part[i].z, z.z);
+        z.w = fmaf(weight[i], part[i].w, z.w);
       }
     }
     const float scale = softmax.total > 0 ? 1.0f / softmax.total : 0.0f;
     return make_float4(z.x * scale, z.y * scale, z.z * scale, z.w * scale);
   }
   SplitsInput in_;
+  int width_;
+  Place first_;
 };
 
 // The scores that lie in the pattern's rows become weights: block b takes every gridDim-th head of a row.
@@ -130,9 +154,15 @@ __device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows
     const KeyRow wanted = pattern[r];
     if (wanted.data == nullptr) continue;
     Softmax softmax;
-    for (int s = 0; s < in.splits; ++s) {
-      float weight;
-      softmax.add(in.softmax[(int64_t{s} * in.rows + r) * in.heads + h], weight);
+    constexpr int kAtOnce = kPartsAtOnce<1>;
+    for (int begin = 0; begin < in.splits; begin += kAtOnce) {
+      float2 state[kAtOnce];
+      float weight[kAtOnce];
+      for (int s = 0; s < kAtOnce; ++s) {
+        state[s] = begin + s < in.splits ? load_new(in.softmax + (int64_t{begin + s} * in.rows + r) * in.heads + h)
+                                         : make_float2(-INFINITY, 0);
+      }
+      softmax.add(state, weight);
     }
     const int length = rows[r].position + 1, first = window > 0 && window < length ? length - window : 0;
     float* const weights = wanted.data + h * wanted.head_stride;
@@ -188,6 +218,7 @@ cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& arg
                            args.heads, args.head_dim,   outputs.attn_z};
   return with_kernel_rows(args.row_count, [&](auto rows) {
     make_plan(a, rows, layer.o.weight.columns());
+    spread_over_device(a.plan, reinterpret_cast<const void*>(add_attention<rows>));
     return launch_early(add_attention<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
                         splits, args.rows, args.window, outputs.pattern);
   });
@@ -198,6 +229,7 @@ cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch
   ResidualOutput a = residual_output(layer.down, rows, resid, outputs.mlp_out, outputs.resid_post);
   return with_kernel_rows(rows, [&](auto kernel_rows) {
     make_plan(a, kernel_rows, layer.down.weight.columns());
+    spread_over_device(a.plan, reinterpret_cast<const void*>(add_mlp<kernel_rows>));
     return launch_early(add_mlp<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
                         RowsInput{scratch.act, rows});
   });

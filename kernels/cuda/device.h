@@ -8,6 +8,7 @@
 //   GLASSBOX_DYNAMIC_SHARED(rows, float);                           instead of extern __shared__ float rows[];
 //   GLASSBOX_UNROLL for (…)                                         instead of #pragma unroll
 //   prefetch(address)                                               the 128 bytes there come into the L2 cache
+//   load_new(address)                                               a value that a launch before has written
 //
 // The shared ones are macros because neither a static nor an extern declaration can be given to the threads of one
 // emulated block. What the emulator has: threads and blocks, __syncthreads (also counting), __syncwarp, shuffles,
@@ -18,8 +19,12 @@
 // ended. That orders no memory; wait_for_launches_before() does: it returns when the launch before is done and its
 // stores are seen. As that one could not be done before its own wait was over, so are all before it. Therefore every
 // thread of such a kernel calls it, on every path, and before that
-//   - reads of global memory only what no launch writes: weights, norms; not the cache, rows, positions or tables
+//   - reads of global memory only what no launch writes, weights and norms, and what was there before the last copy or
+//     launch that was not early, which waited for it: a step begins with such a one, so that is what was sent for the
+//     step, its rows, positions and tables; not the cache, nor what the step computes
 //   - writes none
+// What launches before have written is read by load_new(): past the first-level cache, which is emptied when a kernel
+// begins and not when it has waited.
 // What is in the stream after an early launch and is not launched early itself waits for its end as ever. The emulator
 // checks all of this.
 #pragma once
@@ -96,6 +101,12 @@ cudaError_t start_kernel(bool early, void (*kernel)(Parameters...), dim3 grid, d
 #endif
 
 namespace glassbox {
+
+// T: a number, or a vector of them.
+template <class T>
+__device__ T load_new(const T* from) {
+  return __ldcg(from);
+}
 
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,

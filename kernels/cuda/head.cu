@@ -17,6 +17,7 @@ struct Head {
 };
 
 struct HeadFinish {
+  static constexpr bool kAhead = true;
   const Head& a;
   using Early = float;  // the bias
   __device__ Early prepare(int tile, int, int j) const {
@@ -40,8 +41,8 @@ __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_l
 
 }  // namespace
 
-bool fits_head(const Linear& layer, int64_t rows) {
-  return rows <= kMostFusedRows && fits_product(layer, layer.weight.columns());
+bool fits_head(const Linear& layer, int64_t count) {
+  return count <= kMostFusedRows && fits_product(layer, layer.weight.columns());
 }
 
 cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
@@ -54,7 +55,7 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
                ? rmsnorm(resid, norm.weight, norm.eps, rows, columns, final_norm, stream)
                : layernorm(resid, norm.weight, norm.bias, norm.eps, rows, columns, final_norm, stream);
   }
-  if (!fits_head(layer, rows) || count > rows) return cudaErrorInvalidValue;
+  if (!fits_head(layer, count) || count > rows) return cudaErrorInvalidValue;
   Head a{};
   a.input = {norm, resid, logit_rows, static_cast<int>(count)};
   a.weights = weight_matrix(layer);
@@ -69,6 +70,7 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
                            .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
                            .columns = columns},
                           matrices);
+    spread_over_device(a.plan, reinterpret_cast<const void*>(make_logits<kernel_rows>));
     return launch_early(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
                         stream, a);
   });

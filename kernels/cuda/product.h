@@ -15,6 +15,7 @@
 //
 // The source (product_sources.h) makes x, the finish knows what an output is for:
 //   Early prepare(tile, r, j)            finishers alone: loads what is needed early; r may be beyond the rows
+//   kAhead                               whether it may do so before the launches before are waited for
 //   void store(early, tile, r, j, total) is called by whole warps, in which j grows by one every kMergers lanes
 #pragma once
 
@@ -166,15 +167,16 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
   pieces.fetch(row, 0, lane, plan.lanes);
   source.prefetch();
   let_next_launch_begin();
-  wait_for_launches_before();
-
-  source.begin(of_source);
   constexpr int kFinishers = (kRows * kOutputs * kMergers + kWarp - 1) / kWarp * kWarp;
   const int finisher = thread - (static_cast<int>(blockDim.x) - kFinishers);
   const int own_output = finisher / kMergers, r = own_output / kOutputs, j = own_output % kOutputs;
+  typename Finish::Early early{};
+  if (Finish::kAhead && finisher >= 0) early = finish.prepare(tile, r, j);
+  wait_for_launches_before();
+
+  source.begin(of_source);
   for (bool first = true; tile < plan.tiles; tile += blocks, first = false) {
-    typename Finish::Early early{};
-    if (finisher >= 0) early = finish.prepare(tile, r, j);
+    if ((!Finish::kAhead || !first) && finisher >= 0) early = finish.prepare(tile, r, j);
     float sum[kRows] = {};
     for (int begin = 0; begin < plan.columns; begin += plan.chunk) {
       const int left = plan.columns - begin, columns = left < plan.chunk ? left : plan.chunk;
@@ -218,6 +220,10 @@ struct ProductShape {
 };
 // Sets the matrices' chunk_bytes; all have the same K.
 ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* const> matrices);
+
+// Lets as many blocks run as the kernel's registers and the device's multiprocessors have room for at a time; where
+// there are more tiles, a block makes several and keeps its x. For the device that the thread works on.
+void spread_over_device(ProductPlan& plan, const void* kernel);
 
 // Whether the layer's weights are as multiply() needs them.
 bool fits_product(const Linear& layer, int64_t columns);

@@ -8,10 +8,6 @@ namespace {
 
 constexpr size_t kSharedBytes = 48 << 10;  // of a block, on every device
 
-// Blocks that run side by side for one row: four on each of the 132 multiprocessors of an H100. Where there are more
-// tiles, a block makes several and keeps its x.
-constexpr int kMostBlocks = 4 * 132;
-
 constexpr int rounded_up(int n, int to) {
   return (n + to - 1) / to * to;
 }
@@ -60,7 +56,6 @@ ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* cons
   ProductPlan plan;
   plan.columns = static_cast<int>(shape.columns);
   plan.tiles = shape.tiles;
-  plan.blocks = static_cast<unsigned>(std::min(shape.tiles, kMostBlocks));
   plan.chunk = plan.columns;
   fill_in(plan, shape, matrices);
   // Equal chunks of whole K blocks.
@@ -70,6 +65,16 @@ ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* cons
     if (plan.chunk == kQuantSuperBlock) break;
   }
   return plan;
+}
+
+void spread_over_device(ProductPlan& plan, const void* kernel) {
+  int device = 0, multiprocessors = 0, blocks = 0;
+  const bool known = cudaGetDevice(&device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) == cudaSuccess &&
+                     cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, static_cast<int>(plan.threads),
+                                                                   plan.shared_bytes) == cudaSuccess;
+  // What the device does not say it says again, louder, when the kernel is launched.
+  plan.blocks = static_cast<unsigned>(known ? std::clamp(multiprocessors * blocks, 1, plan.tiles) : plan.tiles);
 }
 
 bool fits_product(const Linear& layer, int64_t columns) {

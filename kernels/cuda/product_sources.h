@@ -24,6 +24,9 @@ __device__ inline int quads_of(int columns) {
 __device__ inline float4 load_quad(const float* from, bool there) {
   return there ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
 }
+__device__ inline float4 load_new_quad(const float* from, bool there) {
+  return there ? load_new(reinterpret_cast<const float4*>(from)) : make_float4(0, 0, 0, 0);
+}
 
 // Quads that a thread asks for before it needs one of them.
 template <int kRows>
@@ -49,7 +52,7 @@ class RowsSource {
         const int k = 4 * (first + i * threads);
         const float* from = in_.x + begin + k;
         for (int r = 0; r < kRows; ++r) {
-          v[i][r] = load_quad(from + int64_t{r} * columns_, k < columns && r < in_.rows);
+          v[i][r] = load_new_quad(from + int64_t{r} * columns_, k < columns && r < in_.rows);
         }
       }
       for (int i = 0; i < kAtOnce && first + i * threads < quads; ++i) {
@@ -83,10 +86,13 @@ __device__ inline RowStatistics row_statistics(const Norm& norm, const float* x,
   const float n = static_cast<float>(columns);
   float mean = 0.0f, square = 0.0f;
   if (norm.kind == NormKind::layer) {
-    for (int k = own_lane(); k < columns; k += kWarp) mean += x[k];
+    for (int k = own_lane(); k < columns; k += kWarp) mean += load_new(x + k);
     mean = sum_warp(mean) / n;
   }
-  for (int k = own_lane(); k < columns; k += kWarp) square = fmaf(x[k] - mean, x[k] - mean, square);
+  for (int k = own_lane(); k < columns; k += kWarp) {
+    const float centred = load_new(x + k) - mean;
+    square = fmaf(centred, centred, square);
+  }
   return {mean, 1.0f / sqrtf(sum_warp(square) / n + norm.eps)};
 }
 
@@ -95,7 +101,7 @@ __device__ inline void store_norm(const Norm& norm, const float* x, int columns,
   const RowStatistics s = row_statistics(norm, x, columns);
   const bool biased = norm.kind == NormKind::layer && norm.bias != nullptr;
   for (int k = own_lane(); k < columns; k += kWarp) {
-    out[k] = fmaf((x[k] - s.mean) * s.scale, norm.weight[k], biased ? norm.bias[k] : 0.0f);
+    out[k] = fmaf((load_new(x + k) - s.mean) * s.scale, norm.weight[k], biased ? norm.bias[k] : 0.0f);
   }
 }
 // Rows of x [rows, columns], shared out over the blocks; nothing where out is null.
@@ -144,7 +150,8 @@ class NormSource {
         weight[i] = load_quad(in_.norm.weight + begin + k, k < columns);
         bias[i] = load_quad(biased ? in_.norm.bias + begin + k : nullptr, biased);
         for (int r = 0; r < kRows; ++r) {
-          v[i][r] = r < in_.rows ? load_quad(in_.row(r, columns_) + begin + k, k < columns) : make_float4(0, 0, 0, 0);
+          v[i][r] =
+              r < in_.rows ? load_new_quad(in_.row(r, columns_) + begin + k, k < columns) : make_float4(0, 0, 0, 0);
         }
       }
       for (int i = 0; i < kAtOnce && first + i * threads < quads; ++i) {

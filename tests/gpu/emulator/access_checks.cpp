@@ -4,11 +4,11 @@
 //
 // An access must lie in memory that the kernel may touch, at a multiple of its size; what is read must have been
 // written; a launch that may begin early must have waited for those before, unless it reads what was written once, by
-// the host; and of two accesses to a byte in one launch, one of them a write, one must come before the other: by a
-// barrier of the block, or in a warp by __syncwarp. Nothing orders two blocks. Shuffles and votes order nothing: the
-// hardware promises no more. Atomic accesses do not race with each other. Known limit: of several lanes' reads in one
-// segment the latest time counts for all, so __syncwarp with partial masks that come and go between them could be told
-// as a race.
+// the host, or before the last copy or launch that was not early; and of two accesses to a byte in one launch, one of them a
+// write, one must come before the other: by a barrier of the block, or in a warp by __syncwarp. Nothing orders two
+// blocks. Shuffles and votes order nothing: the hardware promises no more. Atomic accesses do not race with each other.
+// Known limit: of several lanes' reads in one segment the latest time counts for all, so __syncwarp with partial masks
+// that come and go between them could be told as a race.
 #include <dlfcn.h>
 
 #include <cstring>
@@ -70,7 +70,8 @@ void check_byte(Cell& cell, const Access& access, const Region& region) {
   if (access.reads && !cell.written) {
     stop(FaultKind::uninitialised, access, "it " + describe(access, &region) + ", where nothing was written");
   }
-  if (!now.thread->waited && !region.shared && (access.writes || cell.changes)) {
+  const bool unsettled = cell.changes && cell.last_change > now.settled_segment;
+  if (!now.thread->waited && !region.shared && (access.writes || unsettled)) {
     stop(FaultKind::early, access,
          "it " + describe(access, &region) + " and has not waited for the launches before, which may " +
              (access.writes ? "use" : "change") + " that");
@@ -97,6 +98,7 @@ void check_byte(Cell& cell, const Access& access, const Region& region) {
       }
     }
     cell.written = cell.changes = true;
+    cell.last_change = now.segment;
     cell.write_segment = now.segment;
     cell.write_thread = static_cast<uint16_t>(own);
     cell.write_time = warp_time();

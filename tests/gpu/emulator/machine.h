@@ -57,6 +57,7 @@ struct Running {
   uint32_t segment = 0;        // now
   uint32_t block_segment = 0;  // the block's first
   uint32_t launch_segment = 0;
+  uint32_t settled_segment = 0;  // what was written up to it was done and seen before the launch could begin
 };
 inline Running& running() {
   static constinit Running state;

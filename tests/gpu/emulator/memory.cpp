@@ -104,6 +104,7 @@ void DeviceMemory::mark_written(Region& region, const void* p, size_t bytes) {
   for (size_t i = 0; i < bytes; ++i) {
     cell[i].changes = cell[i].written;
     cell[i].written = true;
+    cell[i].last_change = running().segment;
   }
 }
 

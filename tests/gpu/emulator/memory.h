@@ -22,7 +22,8 @@ struct Cell {
   uint16_t write_thread;
   uint16_t read_warp;  // kSeveralWarps: more than one
   bool written, write_atomic;
-  bool changes;  // written by a kernel, or twice
+  bool changes;          // written by a kernel, or twice
+  uint32_t last_change;  // the segment then
 };
 inline constexpr uint16_t kSeveralWarps = 0xffff;
 

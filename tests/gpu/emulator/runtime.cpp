@@ -24,6 +24,10 @@ struct State {
   size_t pinned_limit = 0;             // 0: none
   int devices = 1;
   std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
+  // Of each stream the segment up to which all is done and seen before anything new in it begins, launched early or
+  // not: what lies before its last launch that was not early, or its last copy, with that.
+  std::map<cudaStream_t, uint32_t> settled;
+  uint32_t settled_everywhere = 0;  // the last segment when the host knew that nothing ran
 };
 State& state() {
   static State instance;
@@ -68,6 +72,14 @@ Operation copy_of_now(void* to, const void* from, size_t bytes) {
   return {[=] { copy(to, kept->data(), bytes); }, nullptr, 0};
 }
 
+Operation settling(cudaStream_t stream, const Operation& operation) {
+  return {[=] {
+            operation.run();
+            state().settled[stream] = running().segment;
+          },
+          nullptr, 0};
+}
+
 cudaError_t enqueue_copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const bool to_device = device_memory().in_arena(to), from_device = device_memory().in_arena(from);
   if ((kind == cudaMemcpyHostToDevice && (!to_device || from_device)) ||
@@ -76,10 +88,11 @@ cudaError_t enqueue_copy(void* to, const void* from, size_t bytes, cudaMemcpyKin
     return cudaErrorInvalidValue;
   }
   if (bytes == 0) return cudaSuccess;
-  if (is_capturing(stream)) return enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
+  const Operation later = settling(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
+  if (is_capturing(stream)) return enqueue(stream, later);
   // As the documentation has it: memory that is not pinned is read before the call returns, and is written then too.
-  if (!from_device && !is_pinned(from, bytes)) return enqueue(stream, copy_of_now(to, from, bytes));
-  const cudaError_t error = enqueue(stream, {[=] { copy(to, from, bytes); }, nullptr, 0});
+  if (!from_device && !is_pinned(from, bytes)) return enqueue(stream, settling(stream, copy_of_now(to, from, bytes)));
+  const cudaError_t error = enqueue(stream, later);
   if (error == cudaSuccess && !to_device && !is_pinned(to, bytes)) drain(stream_of(stream));
   return error;
 }
@@ -131,6 +144,9 @@ cudaError_t enqueue_kernel(bool early, const void* kernel, dim3 grid, dim3 block
   return finish(enqueue(stream, {[=] {
                                    ++state().counters.launches;
                                    state().counters.early_launches += launch.early ? 1 : 0;
+                                   uint32_t& settled = state().settled[stream];
+                                   if (!launch.early) settled = running().segment;
+                                   running().settled_segment = std::max(settled, state().settled_everywhere);
                                    run_launch(launch);
                                  },
                                  nullptr, 0}));
@@ -225,6 +241,9 @@ void set_pinned_limit(size_t bytes) {
 
 void set_device_count(int count) {
   state().devices = count;
+}
+void settle_everywhere() {
+  state().settled_everywhere = running().segment;
 }
 int current_device() {
   return chosen_device;
@@ -337,17 +356,21 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->warpSize = static_cast<int>(kWarp);
   properties->maxThreadsPerBlock = static_cast<int>(kMostThreads);
   properties->maxThreadsPerMultiProcessor = 2048;
-  properties->multiProcessorCount = 4;
+  properties->multiProcessorCount = 132;
   properties->regsPerBlock = 65536;
   properties->major = compute_capability() / 10;
   properties->minor = compute_capability() % 10;
+  return finish(cudaSuccess);
+}
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int, size_t) {
+  *blocks = 4;
   return finish(cudaSuccess);
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   if (device < 0 || device >= state().devices) return finish(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
-      *value = 4;
+      *value = 132;
       break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(kMostSharedBytes);

@@ -176,6 +176,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     }
   }
   drain(stream_of(stream));
+  const auto empty = [](const CUstream_st* other) { return other->queue.empty(); };
+  if (stream_of(nullptr).queue.empty() && std::ranges::all_of(streams().others, empty)) settle_everywhere();
   return finish(cudaSuccess);
 }
 
