@@ -8,6 +8,14 @@ CudaDevices find_cuda_devices() {
   return {false, "this program was built without CUDA", {}};
 }
 
+void ask_cuda_device(CudaDevice& device) {
+  device.problem = "is there, but this program was built without CUDA";
+}
+
+std::string find_cuda_misfit(int, int) {
+  return {};
+}
+
 std::shared_ptr<Ops> make_cuda_ops(int) {
   throw DeviceError("this program was built without CUDA");
 }

@@ -62,8 +62,7 @@ Result<DeviceChoice> chosen_device(const Options& options) {
   Result<DeviceChoice> choice = parse_device(options.device);
   if (!choice) return choice;
   if (choice->kind == DeviceChoice::Kind::cuda) {
-    std::string note;
-    return decide_device(*choice, find_cuda_devices(), 0, note);
+    if (const Result<void> there = check_device(*choice, find_cuda_devices()); !there) return there.error();
   }
   if (make_cpu_ops({1, "", false}) == nullptr) return no_instruction_set();
   return choice;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <new>
+#include <tuple>
 
 #include "core/model/transformer.h"
 #include "kernels/device_error.h"
@@ -11,23 +12,36 @@ namespace glassbox {
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
-// The driver's own, what the cache reserves ahead, and pages on their way.
-constexpr size_t kSpareBytes = 256 * kMiB;
 
 std::string mebibytes(size_t bytes) {
   return std::to_string((bytes + kMiB - 1) / kMiB) + " MiB";
 }
 
 std::string memory_of(const CudaDevice& device, size_t needed) {
-  return "needs " + mebibytes(needed) + ", " + mebibytes(device.free_bytes) + " of " + mebibytes(device.total_bytes) +
-         " are free";
+  return device.name + " needs " + mebibytes(needed) + " for it, and " + mebibytes(device.free_bytes.value_or(0)) +
+         " of " + mebibytes(device.total_bytes) + " are free";
 }
 
-Error no_cuda(const DeviceChoice& choice, const CudaDevices& found) {
-  return Error{ErrorKind::usage, "There is no such device: " + found.problem + ".", "--device " + to_string(choice),
-               found.devices.empty() ? "auto or cpu" : "cuda:0 to cuda:" + std::to_string(found.devices.back().index),
-               found.built_in ? "Is NVIDIA's driver installed, and new enough for CUDA 13 (580 or later)?"
-                              : "Build it where there is a CUDA toolkit, or leave --device out."};
+std::string name_of(const CudaDevice& device) {
+  return "cuda:" + std::to_string(device.index) + " " + device.name;
+}
+
+CudaDevice* find_device(CudaDevices& found, int index) {
+  const auto at = std::find_if(found.devices.begin(), found.devices.end(),
+                               [&](const CudaDevice& device) { return device.index == index; });
+  return at == found.devices.end() ? nullptr : &*at;
+}
+
+// Those without a problem, the best first.
+std::vector<CudaDevice*> rank_devices(CudaDevices& found) {
+  std::vector<CudaDevice*> best;
+  for (CudaDevice& device : found.devices) {
+    if (device.problem.empty()) best.push_back(&device);
+  }
+  std::stable_sort(best.begin(), best.end(), [](const CudaDevice* a, const CudaDevice* b) {
+    return std::tuple(a->major, a->minor, a->total_bytes) > std::tuple(b->major, b->minor, b->total_bytes);
+  });
+  return best;
 }
 
 }  // namespace
@@ -54,6 +68,11 @@ namespace {
 
 // A driver hands out large pieces of memory in multiples of this, and each weight is a piece.
 constexpr size_t kGranularity = 2 * kMiB;
+// What the backend has for itself: cuBLAS's workspace, and the weights that are unpacked for it.
+constexpr size_t kBackendBytes = (32 + 32) * kMiB;
+// cuBLAS's handle and the kernels, which come when they are first used; captures on their way; the end of the cache's
+// last slab.
+constexpr size_t kSpareBytes = 192 * kMiB;
 
 size_t lost_to_granularity(const Model& model) {
   size_t lost = 0;
@@ -81,35 +100,85 @@ size_t device_bytes(const Model& model) {
   for (const LayerConfig& layer : config.layers) {
     const auto keys = static_cast<size_t>(layer.kv_heads * layer.head_dim);
     const auto queries = static_cast<size_t>(layer.heads * layer.head_dim);
-    per_position += 2 * keys * sizeof(uint16_t);
+    per_position += 2 * keys * sizeof(float);  // as in exact precision; fast takes half of it
     per_row = std::max(per_row, 2 * queries + 2 * keys + 2 * static_cast<size_t>(layer.ff));
   }
   per_row += 3 * static_cast<size_t>(config.width);
   constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;  // of a session's calls
-  return model.weight_bytes() + lost_to_granularity(model) + per_position * static_cast<size_t>(config.context) +
-         (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kSpareBytes;
+  return model.weight_bytes() + lost_to_granularity(model) +
+         per_position * static_cast<size_t>(std::min(config.context, kUsefulContext)) +
+         (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kBackendBytes +
+         kSpareBytes;
 }
 
-Result<DeviceChoice> decide_device(const DeviceChoice& choice, const CudaDevices& found, size_t needed,
-                                   std::string& note) {
+DeviceNeeds device_needs(const Model& model) {
+  DeviceNeeds needs{device_bytes(model)};
+  for (const LayerConfig& layer : model.config().layers) {
+    if (needs.misfit.empty()) needs.misfit = find_cuda_misfit(layer.heads, layer.head_dim);
+  }
+  return needs;
+}
+
+Result<void> check_device(const DeviceChoice& choice, const CudaDevices& found) {
+  if (choice.kind != DeviceChoice::Kind::cuda) return {};
+  const std::string where = "--device " + to_string(choice);
+  if (found.devices.empty()) {
+    return Error{ErrorKind::usage, "There is no such device: " + found.problem + ".", where, "auto or cpu",
+                 found.built_in ? "Is NVIDIA's driver installed, and new enough for CUDA 13 (580 or later)?"
+                                : "Build it where there is a CUDA toolkit, or leave --device out."};
+  }
+  std::string usable;
+  for (const CudaDevice& device : found.devices) {
+    if (device.problem.empty()) usable += (usable.empty() ? "" : ", ") + name_of(device);
+    if (device.index != choice.index || device.problem.empty()) continue;
+    return Error{ErrorKind::usage, "This GPU cannot be used: " + device.name + " " + device.problem + ".", where, "",
+                 "Leave --device out: it takes what can be used."};
+  }
+  for (const CudaDevice& device : found.devices) {
+    if (device.index == choice.index) return {};
+  }
+  return Error{ErrorKind::usage, "There is no such device.", where, usable.empty() ? "auto or cpu" : usable,
+               "Take one that is there. $CUDA_VISIBLE_DEVICES, where it is set, says which of the machine's GPUs a "
+               "program sees, and they are counted anew."};
+}
+
+Result<DeviceChoice> decide_device(const DeviceChoice& choice, CudaDevices& found, const DeviceNeeds& needs,
+                                   const std::function<void(CudaDevice&)>& ask, std::string& note) {
   constexpr DeviceChoice kCpu{DeviceChoice::Kind::cpu};
   note.clear();
   if (choice.kind == DeviceChoice::Kind::cpu) return choice;
   if (choice.kind == DeviceChoice::Kind::cuda) {
-    const auto device = std::find_if(found.devices.begin(), found.devices.end(),
-                                     [&](const CudaDevice& d) { return d.index == choice.index; });
-    if (device == found.devices.end()) return no_cuda(choice, found);
-    if (device->free_bytes >= needed) return choice;
-    return Error{ErrorKind::failed, "The model does not fit into the GPU's memory.",
-                 device->name + ": " + memory_of(*device, needed), "",
+    if (const Result<void> there = check_device(choice, found); !there) return there.error();
+    CudaDevice& device = *find_device(found, choice.index);
+    if (!needs.misfit.empty()) {
+      return Error{ErrorKind::failed, "The GPU cannot run this model: " + needs.misfit + ".", name_of(device), "",
+                   "Leave --device out: the CPU runs it."};
+    }
+    ask(device);
+    if (const Result<void> answers = check_device(choice, found); !answers) return answers.error();
+    if (device.free_bytes.value_or(0) >= needs.bytes) return choice;
+    return Error{ErrorKind::failed, "The model does not fit into the GPU's memory.", memory_of(device, needs.bytes), "",
                  "Close what else uses the GPU, take a smaller model, or --device cpu."};
   }
-  for (const CudaDevice& device : found.devices) {
-    if (device.free_bytes >= needed) return DeviceChoice{DeviceChoice::Kind::cuda, device.index};
+  const std::vector<CudaDevice*> best = rank_devices(found);
+  if (best.empty()) {
+    if (found.surprising) note = "On the CPU, because " + found.problem + ".";
+    return kCpu;
   }
-  if (!found.devices.empty()) {
-    note = "On the CPU, because the model does not fit into the GPU's memory: " +
-           memory_of(found.devices.front(), needed) + ".";
+  if (!needs.misfit.empty()) {
+    note = "On the CPU, because the GPU cannot run this model: " + needs.misfit + ".";
+    return kCpu;
+  }
+  for (CudaDevice* device : best) {
+    ask(*device);
+    if (device->problem.empty() && device->free_bytes.value_or(0) >= needs.bytes) {
+      note.clear();
+      return DeviceChoice{DeviceChoice::Kind::cuda, device->index};
+    }
+    if (!note.empty()) continue;  // it tells of the best one
+    note = !device->problem.empty() ? "On the CPU, because " + device->name + " " + device->problem + "."
+                                    : "On the CPU, because the model does not fit into the GPU's memory: " +
+                                          memory_of(*device, needs.bytes) + ".";
   }
   return kCpu;
 }
@@ -117,7 +186,8 @@ Result<DeviceChoice> decide_device(const DeviceChoice& choice, const CudaDevices
 Result<OpenDevice> open_device(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   OpenDevice device;
   if (choice.kind != DeviceChoice::Kind::cpu) device.found = find_cuda_devices();
-  const Result<DeviceChoice> decided = decide_device(choice, device.found, device_bytes(model), device.note);
+  const Result<DeviceChoice> decided =
+      decide_device(choice, device.found, device_needs(model), ask_cuda_device, device.note);
   if (!decided) return decided.error();
   if (decided->kind == DeviceChoice::Kind::cuda) {
     std::string problem;

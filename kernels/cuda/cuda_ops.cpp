@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <thread>
+#include <utility>
 
+#include "kernels/cuda/code_check.h"
 #include "kernels/cuda/wide_layer.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/device_error.h"
@@ -22,6 +25,7 @@ void check(cudaError_t error, const char* what) {
 namespace {
 
 constexpr int kOldestMajor = 7, kOldestMinor = 5;  // the oldest architecture that the kernels are compiled for
+constexpr int kMostHeads = 65535;                  // a launch has a block for each in the second dimension of its grid
 
 // Which device a thread works on is its own setting. Only this function sets it, so it knows when it need not.
 cudaError_t choose_device(int device) {
@@ -38,11 +42,26 @@ void copy_async(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, c
 }
 
 // The runtime says the same of an old driver and of none.
-std::string missing_driver() {
+void tell_of_driver(CudaDevices& found) {
   int version = 0;
-  if (cudaDriverGetVersion(&version) != cudaSuccess || version == 0) return "there is no NVIDIA driver";
+  if (cudaDriverGetVersion(&version) != cudaSuccess || version == 0) {
+    found.problem = "there is no NVIDIA driver";
+    return;
+  }
   const auto named = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
-  return "the NVIDIA driver is for CUDA " + named(version) + ", this program needs " + named(CUDART_VERSION);
+  found.problem = "the NVIDIA driver is for CUDA " + named(version) + ", this program needs " + named(CUDART_VERSION);
+  found.surprising = true;
+}
+
+std::string capability(int major, int minor) {
+  return "compute capability " + std::to_string(major) + "." + std::to_string(minor);
+}
+
+std::string why_unusable(cudaError_t error, int major, int minor) {
+  if (error == cudaErrorNoKernelImageForDevice) {
+    return "has " + capability(major, minor) + ", and this program was built without code for that";
+  }
+  return std::string("does not answer: ") + cudaGetErrorString(error);
 }
 
 }  // namespace
@@ -51,6 +70,10 @@ CudaOps::CudaOps(int device, BlasChoice blas) : device_(device) {
   check(choose_device(device), "choosing the GPU");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "asking the GPU what it is");
+  if (const cudaError_t error = check_code(); error != cudaSuccess) {
+    (void)cudaGetLastError();
+    throw DeviceError("it " + why_unusable(error, properties.major, properties.minor));
+  }
   description_ = "cuda " + std::string(properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "starting a stream");
   for (cudaEvent_t& event : marks_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
@@ -275,32 +298,67 @@ CudaDevices find_cuda_devices() {
   int count = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
     (void)cudaGetLastError();
-    found.problem = error == cudaErrorInsufficientDriver ? cuda::missing_driver() : cudaGetErrorString(error);
+    if (error == cudaErrorInsufficientDriver) {
+      cuda::tell_of_driver(found);
+    } else {
+      found.problem = cudaGetErrorString(error);
+      found.surprising = error != cudaErrorNoDevice;
+    }
     return found;
   }
+  bool usable = false;
   for (int i = 0; i < count; ++i) {
+    CudaDevice device;
+    device.index = i;
     cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-    CudaDevice device{i, properties.name, properties.major, properties.minor, properties.totalGlobalMem, 0};
-    if (device.major < cuda::kOldestMajor ||
-        (device.major == cuda::kOldestMajor && device.minor < cuda::kOldestMinor)) {
-      found.problem = device.name + " is older than compute capability 7.5";
-      continue;
-    }
-    size_t total = 0;
-    if (cuda::choose_device(i) != cudaSuccess || cudaMemGetInfo(&device.free_bytes, &total) != cudaSuccess) {
-      found.problem = device.name + " does not answer";
+    if (const cudaError_t error = cudaGetDeviceProperties(&properties, i); error != cudaSuccess) {
       (void)cudaGetLastError();
-      continue;
+      device.name = "GPU " + std::to_string(i);
+      device.problem = cuda::why_unusable(error, 0, 0);
+    } else {
+      device.name = properties.name;
+      device.major = properties.major;
+      device.minor = properties.minor;
+      device.total_bytes = properties.totalGlobalMem;
+      if (std::pair(device.major, device.minor) < std::pair(cuda::kOldestMajor, cuda::kOldestMinor)) {
+        device.problem = "is older than " + cuda::capability(cuda::kOldestMajor, cuda::kOldestMinor);
+      }
     }
+    usable |= device.problem.empty();
     found.devices.push_back(std::move(device));
   }
-  if (!found.devices.empty()) {
-    found.problem.clear();
-  } else if (found.problem.empty()) {
+  if (found.devices.empty()) {
     found.problem = "there is no NVIDIA GPU";
+  } else if (!usable) {
+    found.problem = found.devices.front().name + " " + found.devices.front().problem;
+    found.surprising = true;
   }
   return found;
+}
+
+void ask_cuda_device(CudaDevice& device) {
+  // On a thread of its own: to set the current device back would make a context on that one too.
+  std::thread([&device] {
+    size_t free = 0, total = 0;
+    cudaError_t error = cuda::choose_device(device.index);
+    if (error == cudaSuccess) error = cuda::check_code();
+    if (error == cudaSuccess) error = cudaMemGetInfo(&free, &total);
+    if (error == cudaSuccess) {
+      device.free_bytes = free;
+    } else {
+      (void)cudaGetLastError();
+      device.problem = cuda::why_unusable(error, device.major, device.minor);
+    }
+  }).join();
+}
+
+std::string find_cuda_misfit(int heads, int head_dim) {
+  if (head_dim > cuda::kMostHeadDim) {
+    return "its heads have " + std::to_string(head_dim) + " dimensions, and the kernels take at most " +
+           std::to_string(cuda::kMostHeadDim);
+  }
+  if (heads > cuda::kMostHeads) return "it has more than " + std::to_string(cuda::kMostHeads) + " heads";
+  return {};
 }
 
 std::shared_ptr<Ops> make_cuda_ops(int device) {

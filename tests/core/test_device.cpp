@@ -6,15 +6,35 @@
 #include "kernels/device_error.h"
 #include "tests/support/far_ops.h"
 #include "tests/support/golden.h"
+#include "tests/support/small_model.h"
 
 namespace glassbox {
 namespace {
 
 using Kind = DeviceChoice::Kind;
+using test::make_small_model;
 constexpr size_t kGiB = size_t{1} << 30;
 
 const CudaDevices kNone{true, "no CUDA-capable device is detected", {}};
 const CudaDevices kTwo{true, "", {{0, "Small", 8, 6, 2 * kGiB, kGiB}, {1, "Large", 9, 0, 80 * kGiB, 60 * kGiB}}};
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// decide_device() on a copy; the memory is known already.
+struct Decision {
+  Result<DeviceChoice> choice;
+  std::string note;
+  std::vector<int> asked;
+};
+Decision decide(const DeviceChoice& choice, CudaDevices found, const DeviceNeeds& needs) {
+  std::string note;
+  std::vector<int> asked;
+  Result<DeviceChoice> decided = decide_device(
+      choice, found, needs, [&](CudaDevice& device) { asked.push_back(device.index); }, note);
+  return {std::move(decided), note, asked};
+}
 
 TEST_CASE("a device is named by a word", "[device]") {
   for (const auto& [text, choice] : {std::pair<std::string, DeviceChoice>{"auto", {}},
@@ -33,27 +53,80 @@ TEST_CASE("a device is named by a word", "[device]") {
   }
 }
 
-TEST_CASE("the default device is the first GPU that is large enough", "[device]") {
-  std::string note;
-  CHECK(decide_device({}, kTwo, kGiB / 2, note)->index == 0);
-  CHECK(decide_device({}, kTwo, 2 * kGiB, note)->index == 1);
-  CHECK(note.empty());
-  const auto too_large = decide_device({}, kTwo, 70 * kGiB, note);
-  CHECK(too_large->kind == Kind::cpu);
-  CHECK(note.find("does not fit") != std::string::npos);
-  const auto none = decide_device({}, kNone, 1, note);
-  CHECK(none->kind == Kind::cpu);
-  CHECK(note.empty());  // nobody expects a GPU where there is none
+TEST_CASE("the default device is the best GPU that is large enough", "[device]") {
+  const Decision best = decide({}, kTwo, {kGiB / 2});
+  CHECK(best.choice->index == 1);
+  CHECK(best.note.empty());
+  CHECK(best.asked == std::vector{1});  // asking costs memory of the device: of no other
+  CudaDevices taken = kTwo;
+  taken.devices[1].free_bytes = kGiB / 4;
+  const Decision second = decide({}, taken, {kGiB / 2});
+  CHECK(second.choice->index == 0);
+  CHECK(second.note.empty());
+  CHECK(second.asked == std::vector{1, 0});
+  CudaDevices alike{
+      true, "", {{0, "A", 9, 0, 24 * kGiB, kGiB}, {1, "B", 9, 0, 80 * kGiB, kGiB}, {2, "B", 9, 0, 80 * kGiB, kGiB}}};
+  CHECK(decide({}, alike, {1}).choice->index == 1);
+  alike.devices[1].problem = "does not answer";
+  CHECK(decide({}, alike, {1}).choice->index == 2);
 
-  const auto missing = decide_device({Kind::cuda, 2}, kTwo, 1, note);
-  REQUIRE_FALSE(missing.ok());
-  CHECK(missing.error().kind == ErrorKind::usage);
-  const auto small = decide_device({Kind::cuda, 0}, kTwo, 2 * kGiB, note);
-  REQUIRE_FALSE(small.ok());
-  CHECK(small.error().where.find("Small: needs 2048 MiB, 1024 MiB of 2048 MiB are free") != std::string::npos);
-  const auto absent = decide_device({Kind::cuda, 0}, kNone, 1, note);
-  REQUIRE_FALSE(absent.ok());
-  CHECK(absent.error().what.find(kNone.problem) != std::string::npos);
+  const Decision too_large = decide({}, kTwo, {70 * kGiB});
+  CHECK(too_large.choice->kind == Kind::cpu);
+  CHECK(holds(too_large.note, "does not fit into the GPU's memory: Large needs 71680 MiB"));
+  const Decision misfit = decide({}, kTwo, {1, "its heads are odd"});
+  CHECK(misfit.choice->kind == Kind::cpu);
+  CHECK(holds(misfit.note, "cannot run this model: its heads are odd"));
+  CHECK(misfit.asked.empty());
+}
+
+TEST_CASE("auto tells why there is no GPU only where somebody expects one", "[device]") {
+  const Decision none = decide({}, kNone, {1});
+  CHECK(none.choice->kind == Kind::cpu);
+  CHECK(none.note.empty());  // nobody expects a GPU where there is none
+  const CudaDevices old_driver{true, "the NVIDIA driver is for CUDA 12.4", {}, true};
+  CHECK(decide({}, old_driver, {1}).note == "On the CPU, because the NVIDIA driver is for CUDA 12.4.");
+  CudaDevices silent = kTwo;
+  for (CudaDevice& device : silent.devices) device.problem = "is older than compute capability 7.5";
+  silent.problem = "Small is older than compute capability 7.5";
+  silent.surprising = true;
+  CHECK(decide({}, silent, {1}).note == "On the CPU, because Small is older than compute capability 7.5.");
+  CudaDevices found = kTwo;
+  std::string note;
+  const auto fails = [](CudaDevice& device) { device.problem = "does not answer: out of order"; };
+  CHECK(decide_device({}, found, {1}, fails, note)->kind == Kind::cpu);
+  CHECK(note == "On the CPU, because Large does not answer: out of order.");
+}
+
+TEST_CASE("a GPU that was chosen and cannot be taken is an error that says which can", "[device]") {
+  const Decision missing = decide({Kind::cuda, 5}, kTwo, {1});
+  REQUIRE_FALSE(missing.choice.ok());
+  CHECK(missing.choice.error().kind == ErrorKind::usage);
+  CHECK(missing.choice.error().what == "There is no such device.");
+  CHECK(missing.choice.error().expected == "cuda:0 Small, cuda:1 Large");
+  CHECK(holds(missing.choice.error().remedy, "CUDA_VISIBLE_DEVICES"));
+  const Decision small = decide({Kind::cuda, 0}, kTwo, {2 * kGiB});
+  REQUIRE_FALSE(small.choice.ok());
+  CHECK(holds(small.choice.error().where, "Small needs 2048 MiB for it, and 1024 MiB of 2048 MiB are free"));
+  CHECK(small.asked == std::vector{0});
+  const Decision absent = decide({Kind::cuda, 0}, kNone, {1});
+  REQUIRE_FALSE(absent.choice.ok());
+  CHECK(holds(absent.choice.error().what, kNone.problem));
+  const Decision misfit = decide({Kind::cuda, 1}, kTwo, {1, "its heads are odd"});
+  REQUIRE_FALSE(misfit.choice.ok());
+  CHECK(misfit.choice.error().kind == ErrorKind::failed);
+  CHECK(holds(misfit.choice.error().what, "its heads are odd"));
+  CudaDevices broken = kTwo;
+  broken.devices[0].problem = "does not answer: out of order";
+  CHECK(holds(check_device({Kind::cuda, 0}, broken).error().what, "Small does not answer: out of order"));
+  CHECK(check_device({Kind::cuda, 1}, broken).ok());
+  CHECK(check_device({Kind::cuda, 2}, broken).error().expected == "cuda:1 Large");
+}
+
+TEST_CASE("what a device must have free does not grow with a context that nobody may use", "[device]") {
+  constexpr size_t kKept = 2 * 16 * sizeof(float);  // of a position, in a layer with one head of keys and values
+  const size_t at_8k = device_bytes(*make_small_model(2, 8192));
+  CHECK(at_8k - device_bytes(*make_small_model(2, 4096)) == 2 * kKept * 4096);
+  CHECK(device_bytes(*make_small_model(2, 131072)) == at_8k);
 }
 
 // A device that fails in its n-th norm.

@@ -212,10 +212,15 @@ TEST_CASE("a step that the device has no memory for is an error, and the next on
 #endif
 
 TEST_CASE("a device that does not exist is refused with its name", "[device]") {
-  const CudaDevices found = find_cuda_devices();
+  CudaDevices found = find_cuda_devices();
   CHECK(found.built_in);
   REQUIRE_FALSE(found.devices.empty());
-  CHECK(found.devices.front().free_bytes > 0);
+  CHECK_FALSE(found.surprising);
+  CudaDevice& first = found.devices.front();
+  CHECK_FALSE(first.free_bytes.has_value());
+  ask_cuda_device(first);
+  CHECK(first.problem.empty());
+  CHECK(first.free_bytes.value_or(0) > 0);
   CHECK_THROWS_AS(make_cuda_ops(99), DeviceError);
 }
 

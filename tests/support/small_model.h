@@ -131,8 +131,8 @@ inline std::shared_ptr<const Model> make_model(const SmallModel& shape) {
   return *model;
 }
 
-inline std::shared_ptr<const Model> make_small_model(uint32_t layers, uint32_t context) {
-  return make_model({.layers = layers, .context = context});
+inline std::shared_ptr<const Model> make_small_model(uint32_t layers, uint32_t context, uint32_t head_dim = 16) {
+  return make_model({.layers = layers, .context = context, .head_dim = head_dim});
 }
 
 }  // namespace glassbox::test

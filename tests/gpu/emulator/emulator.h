@@ -95,6 +95,14 @@ void set_pinned_limit(size_t bytes);
 // How many devices there are, with one memory. What is of one device is refused where a thread has chosen another.
 void set_device_count(int count);
 
+// What the devices say of themselves: compute capability 61 is 6.1; 0: as ever. And whether the program holds code for
+// it.
+void set_compute_capability(int both);
+void set_without_code(bool without);
+// What the driver is for, 12040 being CUDA 12.4; 0: what the program needs. An old one makes everything else fail with
+// cudaErrorInsufficientDriver, see set_failure().
+void set_driver_version(int version);
+
 // From now on every call fails with this error and nothing that is queued runs, as after a card was lost
 // (cudaErrorDevicesUnavailable) or without a driver (cudaErrorInsufficientDriver); cudaSuccess ends it.
 void set_failure(cudaError_t error);

@@ -23,6 +23,8 @@ struct State {
   std::map<uintptr_t, size_t> pinned;  // host memory that copies may read and write later
   size_t pinned_limit = 0;             // 0: none
   int devices = 1;
+  int compute_capability = 0, driver_version = 0;  // 0: what the schedule says, and the runtime's own
+  bool without_code = false;
   std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
   // Of each stream the segment up to which all is done and seen before anything new in it begins, launched early or
   // not: what lies before its last launch that was not early, or its last copy, with that.
@@ -153,6 +155,7 @@ cudaError_t enqueue_kernel(bool early, const void* kernel, dim3 grid, dim3 block
 }
 
 int compute_capability() {
+  if (state().compute_capability > 0) return state().compute_capability;
   return schedule().launches_early ? 90 : 80;
 }
 
@@ -244,6 +247,15 @@ void set_device_count(int count) {
 }
 void settle_everywhere() {
   state().settled_everywhere = running().segment;
+}
+void set_compute_capability(int both) {
+  state().compute_capability = both;
+}
+void set_without_code(bool without) {
+  state().without_code = without;
+}
+void set_driver_version(int version) {
+  state().driver_version = version;
 }
 int current_device() {
   return chosen_device;
@@ -394,7 +406,9 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return finish(cudaSuccess);
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  return cudaRuntimeGetVersion(version);
+  if (state().driver_version == 0) return cudaRuntimeGetVersion(version);
+  *version = state().driver_version;  // it answers where nothing else does
+  return cudaSuccess;
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
@@ -410,6 +424,7 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
   *attributes = {};
+  if (state().without_code) return finish(cudaErrorNoKernelImageForDevice);
   attributes->maxThreadsPerBlock = static_cast<int>(kMostThreads);
   attributes->binaryVersion = attributes->ptxVersion = compute_capability();
   return finish(cudaSuccess);
