@@ -4,6 +4,16 @@
 
 cuda_newest_architecture=120 # kernels/cuda/toolkit.cmake has them all
 
+# Where a driver of NVIDIA's shows. Under WSL2 it is that of Windows, of which there is only the library.
+nvidia_driver_signs=(/proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1)
+
+# True where there is one: then there is a GPU to compute on.
+has_nvidia_driver() {
+  local sign
+  for sign in "${nvidia_driver_signs[@]}"; do [ ! -e "$sign" ] || return 0; done
+  command -v nvidia-smi > /dev/null && [[ $(nvidia-smi -L 2> /dev/null || true) == GPU\ * ]]
+}
+
 # True where the folder holds a toolkit that knows the newest of our architectures; a release of the toolkit that does
 # also speaks C++20.
 is_cuda_toolkit() {
