@@ -52,7 +52,10 @@ Result<Neighbours> RowFinder::find(std::span<const float> query, int32_t leave_o
     }
     return {};
   });
-  if (!done) return done.error();
+  if (!done) {
+    works_ = false;
+    return done.error();
+  }
   return found;
 }
 

@@ -2,6 +2,7 @@
 // a millisecond instead of a pass over gigabytes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -21,6 +22,8 @@ class RowFinder {
 
   // As find_neighbours(), up to the rounding of sums; at most kMostNearest. Any thread. Errors: device, failed.
   Result<Neighbours> find(std::span<const float> query, int32_t leave_out, int count);
+  // False once it has failed: the host is to look then.
+  bool works() const { return works_.load(); }
 
  private:
   // Where the device could not make its lists: too many rows at one end of the table's order.
@@ -29,6 +32,7 @@ class RowFinder {
   std::shared_ptr<const PlacedModel> model_;
   std::shared_ptr<Ops> ops_;
   std::mutex mutex_;
+  std::atomic<bool> works_{true};
   Buffer memory_, staging_;
   // In memory_; what the host reads and writes of them has the same places in staging_.
   float* query_;             // [C]

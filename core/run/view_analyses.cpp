@@ -94,21 +94,23 @@ bool ViewAnalyses::fill_vectors(View& view, const AnalysisWish& wish, const std:
     const int last = static_cast<int>(view.tokens.size()) - 1;
     const int32_t token =
         view.tokens[static_cast<size_t>(wish.position < 0 ? last : std::min(wish.position, last))];
-    const std::string key = wish.model_key + (wish.finder ? "/device/" : "/") + std::to_string(token);
-    if (auto neighbours = ask_neighbours(wish, token, key)) view.neighbours = neighbours;
+    const std::shared_ptr<RowFinder> finder = wish.finder && wish.finder->works() ? wish.finder : nullptr;
+    const std::string key = wish.model_key + (finder ? "/device/" : "/") + std::to_string(token);
+    if (auto neighbours = ask_neighbours(wish, finder, token, key)) view.neighbours = neighbours;
     complete &= neighbours_.has(key);
   }
   return complete;
 }
 
-std::shared_ptr<const Neighbours> ViewAnalyses::ask_neighbours(const AnalysisWish& wish, int32_t token,
+std::shared_ptr<const Neighbours> ViewAnalyses::ask_neighbours(const AnalysisWish& wish,
+                                                               const std::shared_ptr<RowFinder>& finder, int32_t token,
                                                                const std::string& key) {
-  if (wish.finder) {
-    return neighbours_.get(thread_, "neighbours", key, [model = wish.model, finder = wish.finder, token] {
+  if (finder) {
+    return neighbours_.get(thread_, "neighbours", key, [model = wish.model, finder, token] {
       std::vector<float> row(static_cast<size_t>(model->config().width));
       model->embedding_row(token, row.data());
       Result<Neighbours> found = finder->find(row, token, kNeighbourCount);
-      // A device that has failed: the next step meets it too, and all goes on on the host.
+      // It works no more then, so the next look at this view asks the host.
       if (!found) return std::shared_ptr<const Neighbours>();
       found->id = token;
       return std::make_shared<const Neighbours>(found.take());

@@ -80,7 +80,8 @@ class ViewAnalyses {
     std::shared_ptr<State> state_ = std::make_shared<State>();
   };
 
-  std::shared_ptr<const Neighbours> ask_neighbours(const AnalysisWish& wish, int32_t token, const std::string& key);
+  std::shared_ptr<const Neighbours> ask_neighbours(const AnalysisWish& wish, const std::shared_ptr<RowFinder>& finder,
+                                                   int32_t token, const std::string& key);
   bool fill_vectors(View& view, const AnalysisWish& wish, const std::string& step_key);
 
   mutable std::mutex mutex_;  // of the wish and the induction scores

@@ -60,5 +60,32 @@ TEST_CASE("the workbench shows the same of a model on the device as on the CPU",
   same();
 }
 
+TEST_CASE("neighbours that the device does not find any more are found on the host", "[model][workbench]") {
+  Workbench bench({.threads = 1, .precision = Precision::exact, .open_device = open_gpu});
+  bench.load_model(golden_path("tiny_llama/f32.gguf"));
+  Needs needs;
+  needs.neighbours = true;
+  bench.set_needs(needs);
+  REQUIRE(bench.apply(cmd::SetText{"The glass"}).ok());
+  REQUIRE(bench.settle());
+  REQUIRE(bench.view().neighbours);
+  const int32_t first = bench.view().tokens.front();
+  CHECK(bench.view().neighbours->id != first);
+  emulator::set_failure(cudaErrorDevicesUnavailable);
+  REQUIRE(bench.apply(cmd::SelectPosition{0}).ok());
+  REQUIRE(bench.settle());
+  REQUIRE(bench.view().neighbours);
+  CHECK(bench.view().neighbours->id == first);
+  CHECK(bench.view().neighbours->best[0].size() == static_cast<size_t>(kNeighbourCount));
+  // The next step meets it too.
+  REQUIRE(bench.apply(cmd::SetText{"The glass box"}).ok());
+  REQUIRE(bench.settle());
+  CHECK(bench.kernel_path().starts_with("cpu"));
+  CHECK(bench.device_note().find("the device is not available") != std::string::npos);
+  CHECK(bench.view().tokens == bench.document().shown_tokens());
+  emulator::set_failure(cudaSuccess);
+  emulator::take_faults();
+}
+
 }  // namespace
 }  // namespace glassbox
