@@ -7,8 +7,8 @@
 #include "app/cli/process.h"
 #include "app/widgets/numbers.h"
 #include "core/base/files.h"
-#include "core/model/failures.h"
 #include "core/run/prompt.h"
+#include "core/run/start_sessions.h"
 #include "core/text/unicode.h"
 
 namespace glassbox {
@@ -27,13 +27,9 @@ bool file_exists(const std::string& path) {
   return file != nullptr;
 }
 
-Result<void> start_sessions(const Options& options, LoadedEngine& engine) {
-  return report_failures([&]() -> Result<void> {
-    Result<std::shared_ptr<Ops>> ops = make_ops(options, *engine.model);
-    if (!ops) return ops.error();
-    engine.sessions = std::make_unique<SessionStore>(engine.model, ops.take());
-    return {};
-  });
+// In the midst of the work: a line of progress may stand where this goes.
+void tell_of_move(const std::string& why) {
+  note((is_terminal(stderr) ? "\r\033[K" : "") + why);
 }
 
 }  // namespace
@@ -68,33 +64,20 @@ Result<DeviceChoice> chosen_device(const Options& options) {
   return choice;
 }
 
-Result<std::shared_ptr<Ops>> make_ops(const Options& options, const Model& model) {
-  const Result<DeviceChoice> choice = chosen_device(options);
-  if (!choice) return choice.error();
-  // Pinned: nothing is drawn meanwhile.
-  Result<OpenDevice> device = open_device(*choice, {options.threads, "", true}, model);
-  if (!device) return device.error();
-  if (!device->note.empty()) std::fprintf(stderr, "%s\n", device->note.c_str());
-  return device->ops;
-}
-
 Result<LoadedEngine> load_engine(const Options& options) {
   const double begun = steady_seconds();
-  if (const Result<DeviceChoice> choice = chosen_device(options); !choice) return choice.error();
+  const Result<DeviceChoice> choice = chosen_device(options);
+  if (!choice) return choice.error();
   Result<std::shared_ptr<const Model>> model = load_model(options);
   if (!model) return model.error();
   LoadedEngine engine;
   engine.model = model.take();
-  if (const Result<void> started = start_sessions(options, engine); !started) {
-    const Result<DeviceChoice> choice = chosen_device(options);
-    if (started.error().kind != ErrorKind::device || choice->kind != DeviceChoice::Kind::automatic) {
-      return started.error();
-    }
-    std::fprintf(stderr, "On the CPU, because the GPU has failed: %s.\n", started.error().where.c_str());
-    Options on_cpu = options;
-    on_cpu.device = "cpu";
-    if (const Result<void> again = start_sessions(on_cpu, engine); !again) return again.error();
-  }
+  // Pinned: nothing is drawn meanwhile.
+  Result<StartedSessions> started = start_sessions(
+      engine.model, {.device = *choice, .cpu = {options.threads, "", true}, .insist = true, .left = tell_of_move});
+  if (!started) return started.error();
+  if (!started->note.empty()) note(started->note);
+  engine.sessions = std::move(started->sessions);
   engine.load_seconds = steady_seconds() - begun;
   return engine;
 }

@@ -30,12 +30,11 @@ struct LoadedEngine {
   std::unique_ptr<SessionStore> sessions;
   double load_seconds = 0;  // of the file, the backend and its threads
 };
-// Errors: as load_model(), chosen_device() and open_device().
+// When the device fails, its sessions go on on the CPU; that, and other notes about it, go to standard error.
+// Errors: as load_model(), chosen_device() and start_sessions().
 Result<LoadedEngine> load_engine(const Options& options);
 // What --device says. Errors: usage for a word that is none, a device or an instruction set that is not there.
 Result<DeviceChoice> chosen_device(const Options& options);
-// The backend for a model; a note about the choice goes to standard error.
-Result<std::shared_ptr<Ops>> make_ops(const Options& options, const Model& model);
 
 // The text of -p, --file or standard input as its bytes, checked to be UTF-8. Errors: usage (no text was given, invalid
 // UTF-8 with its byte offset, too long), bad_file (--file), failed or cancelled (standard input).

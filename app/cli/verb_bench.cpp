@@ -77,12 +77,20 @@ Result<void> run(CliContext& context) {
   }
   const double first_token = seconds_since_start();
 
+  std::string kernels = engine->sessions->ops().description();
   std::vector<double> prefill, decoded;
   for (int i = 0; i < options.repeat; ++i) {
     const Result<Round> round =
         measure(*engine->sessions,
                 {random_prompt(model, prompt, static_cast<uint32_t>(i + 1)), {}, precision_of(options), {}}, decode);
     if (!round) return round.error();
+    // The device was left in this round: medians of two would be of neither.
+    if (engine->sessions->ops().description() != kernels) {
+      kernels = engine->sessions->ops().description();
+      prefill.clear(), decoded.clear();
+      i = -1;
+      continue;
+    }
     prefill.push_back(round->prefill_seconds);
     decoded.push_back(round->decode_seconds);
     if (options.repeat > 1)
@@ -90,7 +98,6 @@ Result<void> run(CliContext& context) {
            format_rate(decode / decoded.back()));
   }
   const double prefill_rate = prompt / median(prefill), decode_rate = decode / median(decoded);
-  const std::string kernels = engine->sessions->ops().description();
   if (options.json) {
     context.out.json({{"model", model.path()},
                       {"kernel_path", kernels},

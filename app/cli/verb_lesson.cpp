@@ -90,6 +90,8 @@ class Classroom {
     for (double waited = 0; waited < kPatience; waited += kSlice) {
       if (bench_.model()) bench_.set_needs(lesson_needs(lesson_, bench_.document(), bench_.model()->config()));
       if (bench_.settle(kSlice)) {
+        if (bench_.device_note() != told_ && !bench_.device_note().empty()) note(bench_.device_note());
+        told_ = bench_.device_note();
         if (bench_.error()) return *bench_.error();
         return {};
       }
@@ -103,6 +105,7 @@ class Classroom {
 
   const Lesson& lesson_;
   Workbench bench_;
+  std::string told_;  // the last note about the device
 };
 
 Result<void> show_lesson(CliContext& context, const Lesson& lesson) {

@@ -11,11 +11,12 @@ namespace glassbox {
 
 // What a program does with an error depends on its kind: the exit code of the command line, the words in the window.
 enum class ErrorKind {
-  failed,     // it could not be done (exit 1)
-  device,     // the device that computes has failed; another may go on (exit 1)
-  usage,      // the request is not of the right form (exit 2)
-  bad_file,   // the file is missing, of the wrong kind or lies (exit 3)
-  cancelled,  // the user stopped it (exit 130)
+  failed,         // it could not be done (exit 1)
+  device,         // the device that computes has failed; another may go on (exit 1)
+  device_memory,  // its memory is full, and perhaps something can be dropped; or another may go on (exit 1)
+  usage,          // the request is not of the right form (exit 2)
+  bad_file,       // the file is missing, of the wrong kind or lies (exit 3)
+  cancelled,      // the user stopped it (exit 130)
 };
 
 struct Error {
@@ -40,6 +41,8 @@ inline int exit_code(ErrorKind kind) {
     case ErrorKind::failed:
       return 1;
     case ErrorKind::device:
+      return 1;
+    case ErrorKind::device_memory:
       return 1;
     case ErrorKind::usage:
       return 2;

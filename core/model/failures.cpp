@@ -10,7 +10,7 @@ Error error_of_exception() {
   try {
     throw;
   } catch (const DeviceMemoryError& error) {
-    return {ErrorKind::device, "The GPU has not enough memory for this step.", error.what(), "",
+    return {ErrorKind::device_memory, "The GPU has not enough memory for this step.", error.what(), "",
             "Use a shorter text, show fewer panels, or run it on the CPU (--device cpu)."};
   } catch (const DeviceError& error) {
     return {ErrorKind::device, "The GPU has failed.", error.what(), "",

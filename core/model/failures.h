@@ -5,8 +5,13 @@
 
 namespace glassbox {
 
-// Of the exception that is being handled. Throws it again if it is none of these: device (DeviceError, its memory),
-// failed (std::bad_alloc).
+// Another device may go on with the work.
+inline bool is_of_device(const Error& error) {
+  return error.kind == ErrorKind::device || error.kind == ErrorKind::device_memory;
+}
+
+// Of the exception that is being handled. Throws it again if it is none of these: device (DeviceError),
+// device_memory, failed (std::bad_alloc).
 Error error_of_exception();
 
 template <class Work>

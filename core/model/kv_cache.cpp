@@ -1,6 +1,7 @@
 #include "core/model/kv_cache.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace glassbox {
 namespace {
@@ -43,6 +44,22 @@ KvPool::Block KvPool::take() {
             shelf->live -= bytes;
             shelf->free.push_back(data);
           }};
+}
+
+void KvPool::release_unused() {
+  std::vector<Buffer>
+      unused;  // goes when the lock is gone: a device waits for all its work before it takes memory back
+  std::lock_guard lock(shelf_->mutex);
+  for (Buffer& slab : shelf_->slabs) {
+    const auto inside = [&slab](const std::byte* block) {
+      return !std::less<>()(block, slab.data()) && std::less<>()(block, slab.data() + slab.bytes());
+    };
+    std::vector<std::byte*>& free = shelf_->free;
+    if (static_cast<size_t>(std::count_if(free.begin(), free.end(), inside)) < slab_blocks_) continue;
+    std::erase_if(free, inside);
+    unused.push_back(std::move(slab));
+  }
+  std::erase_if(shelf_->slabs, [](const Buffer& slab) { return slab.data() == nullptr; });
 }
 
 size_t KvPool::live_bytes() const {

@@ -25,6 +25,9 @@ class KvPool {
   using Block = std::shared_ptr<std::byte>;
   Block take();
 
+  // Gives back the memory of which no block is in use: other memory of the device may be wanted more.
+  void release_unused();
+
   DType dtype() const { return dtype_; }
   size_t block_bytes() const { return block_bytes_; }
   // Where the layer's K and V begin in a block.

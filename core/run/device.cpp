@@ -193,6 +193,7 @@ Result<OpenDevice> open_device(const DeviceChoice& choice, const CpuOptions& cpu
     std::string problem;
     try {
       device.ops = make_cuda_ops(decided->index);
+      device.index = decided->index;
       return device;
     } catch (const DeviceError& error) {
       problem = error.what();

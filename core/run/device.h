@@ -41,6 +41,7 @@ struct OpenDevice {
   std::shared_ptr<Ops> ops;
   CudaDevices found;  // what was looked at; nothing where the CPU was chosen
   std::string note;   // why it is not the GPU that the machine has; empty where there is nothing to say
+  int index = -1;     // of the GPU that was taken
 };
 // automatic: the best GPU with enough free memory, else the CPU. Errors: usage for a device or an instruction set that
 // is not there, failed for a GPU that cannot run the model, is too small or does not start (only where it was chosen).

@@ -1,6 +1,8 @@
 #include "core/run/engine.h"
 
 #include <chrono>
+#include <new>
+#include <utility>
 
 #include "kernels/device_error.h"
 
@@ -16,14 +18,18 @@ double seconds_now() {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake,
+Engine::Engine(std::unique_ptr<SessionStore> sessions, std::function<void()> wake,
                std::function<void(const EngineView&)> published)
-    : model_(model),
-      store_(std::move(model), std::move(ops)),
-      finder_(RowFinder::make(store_.placed(), store_.ops())),
-      wake_(std::move(wake)),
-      published_(std::move(published)),
-      thread_([this] { loop(); }) {}
+    : store_(std::move(sessions)), wake_(std::move(wake)), published_(std::move(published)) {
+  // Without its own search the device still computes, and the host looks for neighbours.
+  try {
+    finder_ = RowFinder::make(store_->placed(), store_->ops());
+  } catch (const DeviceError&) {
+  } catch (const std::bad_alloc&) {
+  }
+  note_backend();
+  thread_ = std::thread([this] { loop(); });
+}
 
 Engine::~Engine() {
   {
@@ -55,6 +61,23 @@ void Engine::add_background(BackgroundJob job) {
 void Engine::cancel() {
   std::lock_guard lock(mutex_);
   if (running_) cancel_ = true;
+}
+
+std::shared_ptr<RowFinder> Engine::row_finder() const {
+  std::lock_guard lock(mutex_);
+  return finder_;
+}
+
+// The sessions may have left their device, which then finds no rows either. Precondition: the lock is held, or nobody
+// else is there yet.
+void Engine::note_backend() {
+  const std::string path = store_->ops().description();
+  if (status_.kernel_path == path) return;
+  status_.kernel_path = path;
+  status_.on_host = store_->ops().on_host();
+  status_.device = {};
+  status_.prefill_rate = status_.decode_rate = 0;
+  if (status_.on_host) finder_.reset();
 }
 
 EngineView Engine::latest() const {
@@ -91,7 +114,7 @@ EngineView Engine::answer(const ViewRequest& request) {
       return true;
     };
   };
-  Result<std::shared_ptr<const Step>> step = store_.run(request.step, progress(0));
+  Result<std::shared_ptr<const Step>> step = store_->run(request.step, progress(0));
   if (!step) {
     view.error = step.error();
     return view;
@@ -100,9 +123,15 @@ EngineView Engine::answer(const ViewRequest& request) {
   if (request.with_baseline) {
     StepRequest without_edits = request.step;
     without_edits.edits.clear();
-    Result<std::shared_ptr<const Step>> baseline = store_.run(without_edits, progress(1));
+    Result<std::shared_ptr<const Step>> baseline = store_->run(without_edits, progress(1));
     if (!baseline) {
       view.error = baseline.error();
+      return view;
+    }
+    // Both sides of a comparison by the same backend: it may have changed between them.
+    if ((*baseline)->recipe.kernel_path != (*step)->recipe.kernel_path) step = store_->run(request.step, progress(1));
+    if (!step) {
+      view.error = step.error();
       return view;
     }
     view.baseline = baseline.take();
@@ -135,8 +164,9 @@ void Engine::loop() {
       status_.progress = 0;
       lock.unlock();
       EngineView view = answer(request);
-      store_.trim_pages(kPageBudget);
+      store_->trim_pages(kPageBudget);
       lock.lock();
+      note_backend();
       // A newer request has taken this one's place: it publishes, not we.
       const bool replaced = view.error && view.error->kind == ErrorKind::cancelled && waiting_;
       if (!replaced) latest_ = view;
@@ -154,15 +184,16 @@ void Engine::loop() {
       superseded_ = false;
       lock.unlock();
       Result<std::shared_ptr<const Step>> step =
-          store_.run(job.request, [this](double) { return !stop_ && !superseded_; });
+          store_->run(job.request, [this](double) { return !stop_ && !superseded_; });
       const bool interrupted = !step && step.error().kind == ErrorKind::cancelled;
       if (!interrupted) job.done(std::move(step));
       lock.lock();
+      note_backend();
       if (interrupted) background_.push_front(std::move(job));
       running_background_ = false;
     }
-    status_.kv_bytes = store_.kv_bytes();
-    status_.page_bytes = store_.page_bytes();
+    status_.kv_bytes = store_->kv_bytes();
+    status_.page_bytes = store_->page_bytes();
     lock.unlock();
     ask_device();
     wake_();
@@ -172,10 +203,10 @@ void Engine::loop() {
 
 void Engine::ask_device() {
   constexpr double kBetween = 1.0;  // seconds
-  if (store_.ops().on_host() || (device_asked_ > 0 && seconds_now() - device_asked_ < kBetween)) return;
+  if (store_->ops().on_host() || (device_asked_ > 0 && seconds_now() - device_asked_ < kBetween)) return;
   device_asked_ = seconds_now();
   try {
-    const DeviceMemory memory = store_.ops().memory();
+    const DeviceMemory memory = store_->ops().memory();
     std::lock_guard lock(mutex_);
     status_.device = memory;
   } catch (const DeviceError&) {  // the next step meets it and says so

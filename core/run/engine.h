@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "core/run/row_finder.h"
@@ -37,6 +38,8 @@ struct EngineStatus {
   DeviceMemory device;  // of the GPU, whoever takes it; asked for now and then
   double prefill_rate = 0;  // tok/s, of the last call with 16 rows or more; 0: none yet
   double decode_rate = 0;   // tok/s, of the last calls with one row
+  std::string kernel_path;  // Ops::description() of the backend in use
+  bool on_host = true;      // it is the CPU
 };
 
 // Work that is not for the shown step (for example the random sequence behind the induction badges) runs when nothing
@@ -50,7 +53,7 @@ class Engine {
  public:
   // Called from the engine thread: `wake` whenever something has ended, it must only notify; before it `published` with
   // each view that was published, for what is to follow at once. Neither may wait.
-  Engine(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, std::function<void()> wake,
+  Engine(std::unique_ptr<SessionStore> sessions, std::function<void()> wake,
          std::function<void(const EngineView&)> published = {});
   ~Engine();  // cancels what runs, joins
 
@@ -60,7 +63,7 @@ class Engine {
   EngineView latest() const;  // the newest published view; never waits for the engine
   EngineStatus status() const;
   // Null where the backend does not look for neighbours by itself. It outlives the engine.
-  std::shared_ptr<RowFinder> row_finder() const { return finder_; }
+  std::shared_ptr<RowFinder> row_finder() const;
   // True when no interactive request waits or runs. (Background work may.)
   bool idle() const;
   bool background_idle() const;
@@ -72,9 +75,8 @@ class Engine {
   EngineView answer(const ViewRequest& request);
   void note_speed(const StepTiming& timing);
   void ask_device();
-  std::shared_ptr<const Model> model_;
-  SessionStore store_;
-  std::shared_ptr<RowFinder> finder_;
+  void note_backend();
+  std::unique_ptr<SessionStore> store_;
   std::function<void()> wake_;
   std::function<void(const EngineView&)> published_;
   mutable std::mutex mutex_;
@@ -83,6 +85,7 @@ class Engine {
   std::deque<BackgroundJob> background_;
   EngineView latest_;
   EngineStatus status_;
+  std::shared_ptr<RowFinder> finder_;
   double device_asked_ = 0;  // when; the engine's thread alone
   double started_ = 0;
   std::atomic<bool> cancel_{false};      // by the user

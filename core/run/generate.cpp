@@ -4,7 +4,9 @@
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <optional>
 
+#include "core/model/failures.h"
 #include "core/run/random.h"
 
 namespace glassbox {
@@ -28,6 +30,20 @@ class TokenSource {
     const bool prompt = tokens.size() == request_.tokens.size();
     if (prompt || !sessions_.ops().draws() || edited()) return draw_on_host(tokens, progress);
     if (progress && !progress(1.0)) return Error{ErrorKind::cancelled, "Cancelled.", "", "", ""};
+    Result<std::optional<Next>> drawn = draw_beside(tokens, wanted);
+    if (drawn && *drawn) return **drawn;
+    // Where the device did not draw, or failed, the host has all that was drawn so far; what was on its way is lost.
+    line_.reset();
+    if (!drawn && !is_of_device(drawn.error())) return drawn.error();
+    if (!drawn && drawn.error().kind == ErrorKind::device) {
+      if (const Result<void> left = sessions_.leave_device(drawn.error()); !left) return left.error();
+    }
+    return draw_on_host(tokens, progress);
+  }
+
+ private:
+  // None: the device left it to the host.
+  Result<std::optional<Next>> draw_beside(const std::vector<int32_t>& tokens, int wanted) {
     if (!line_) {
       Result<std::unique_ptr<DrawnLine>> line = sessions_.draw_on(tokens, request_.precision);
       if (!line) return line.error();
@@ -39,12 +55,9 @@ class TokenSource {
     }
     const Result<Drawn> drawn = line_->receive();
     if (!drawn) return drawn.error();
-    if (drawn->decided != 0) return Next{drawn->token, drawn->logits_hash};
-    line_.reset();
-    return draw_on_host(tokens, progress);
+    if (drawn->decided == 0) return std::optional<Next>();
+    return std::optional(Next{drawn->token, drawn->logits_hash});
   }
-
- private:
   bool edited() const {
     return std::any_of(request_.edits.begin(), request_.edits.end(), [](const Edit& edit) { return edit.enabled; });
   }

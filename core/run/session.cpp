@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "core/model/failures.h"
 
@@ -34,20 +35,54 @@ struct SessionStore::KeptLogits {
   std::vector<float> logits;
 };
 
-SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions)
-    : model_(std::move(model)),
-      ops_(std::move(ops)),
-      placed_(std::make_shared<PlacedModel>(model_, *ops_)),
-      workspace_(std::make_unique<Workspace>(model_->config(), std::min(rows_per_call(*ops_), model_->config().context),
-                                             *ops_)),
-      page_pool_(std::make_shared<PagePool>(ops_)),
-      max_sessions_(max_sessions) {
+SessionStore::Place::Place(std::shared_ptr<const Model> of, std::shared_ptr<Ops> backend)
+    : ops(std::move(backend)),
+      model(std::make_shared<PlacedModel>(of, *ops)),
+      workspace(std::make_unique<Workspace>(of->config(), std::min(rows_per_call(*ops), of->config().context), *ops)),
+      pages(std::make_shared<PagePool>(ops)) {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
-    pools_[static_cast<size_t>(precision)] = std::make_shared<KvPool>(model_->config(), precision, ops_);
+    pools[static_cast<size_t>(precision)] = std::make_shared<KvPool>(of->config(), precision, ops);
   }
 }
 
+SessionStore::SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions)
+    : model_(std::move(model)), place_(model_, std::move(ops)), max_sessions_(max_sessions) {}
+
 SessionStore::~SessionStore() = default;
+
+// Does the work; where the device has no memory for it, or fails, again under better conditions.
+template <class Work>
+auto SessionStore::persist(const Work& work) -> decltype(work()) {
+  auto done = work();
+  if (!done && done.error().kind == ErrorKind::device_memory && drop_other_lines()) done = work();
+  if (!done && is_of_device(done.error())) {
+    if (const Result<void> left = leave_device(done.error()); !left) return left.error();
+    done = work();
+  }
+  return done;
+}
+
+// Of the line that was used last everything stays. False: there was nothing to drop.
+bool SessionStore::drop_other_lines() {
+  if (sessions_.size() < 2) return false;
+  sessions_.erase(std::next(sessions_.begin()), sessions_.end());
+  for (const std::shared_ptr<KvPool>& pool : place_.pools) pool->release_unused();
+  return true;
+}
+
+Result<void> SessionStore::leave_device(const Error& failure) {
+  if (!other_) return failure;
+  const OtherOps other = std::exchange(other_, {});
+  return report_failures([&]() -> Result<void> {
+    Result<std::shared_ptr<Ops>> ops = other(failure);
+    if (!ops) return ops.error();
+    Place next(model_, ops.take());
+    sessions_.clear();
+    logits_.clear();  // of another backend's bits
+    std::swap(place_, next);
+    return {};
+  });
+}
 
 Result<void> SessionStore::check(const StepRequest& request) const {
   const ModelConfig& config = model_->config();
@@ -92,7 +127,7 @@ SessionStore::Session& SessionStore::open(const Recipe& recipe, const ProbeSpec&
   }
   if (best == sessions_.end() || shared == 0) {
     sessions_.push_front(
-        {{}, recipe.edits, recipe.precision, KvSequence(pools_[static_cast<size_t>(recipe.precision)]), {}});
+        {{}, recipe.edits, recipe.precision, KvSequence(place_.pools[static_cast<size_t>(recipe.precision)]), {}});
   } else {
     Session fork{{recipe.tokens.begin(), recipe.tokens.begin() + shared},
                  recipe.edits,
@@ -125,7 +160,7 @@ Result<std::vector<PatchSource>> SessionStore::patch_sources(const Recipe& recip
     if (edit.kind != EditKind::patch) continue;
     StepRequest request{edit.patch_tokens, {}, recipe.precision, {}};
     request.needs.add(edit.tap, edit.layer, edit.layer + 1);
-    Result<std::shared_ptr<const Step>> step = run(request, progress);
+    Result<std::shared_ptr<const Step>> step = run_here(request, progress);
     if (!step) return step.error();
     sources[i] = std::make_shared<PageTable>((*step)->pages);
   }
@@ -172,7 +207,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   if (session.kv.length() > start) session.kv.truncate(start);
   session.tokens.resize(static_cast<size_t>(start));
   for (const Missing& m : missing) {
-    pages.push_back(std::make_shared<Page>(page_pool_, m.tap, m.layer, m.begin, length,
+    pages.push_back(std::make_shared<Page>(place_.pages, m.tap, m.layer, m.begin, length,
                                            tap_heads(m.tap, config, m.layer), tap_width(m.tap, config, m.layer, length),
                                            poison_));
     plan.add_capture(0, pages.back());
@@ -180,11 +215,11 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   for (size_t i = 0; i < recipe.edits.size(); ++i) plan.add_edit(recipe.edits[i], 0, patches[i]);
 
   const bool all_logits = logits_start < length - 1;
-  const int chunk = all_logits ? std::min(workspace_->max_rows(), kMaxLogitRows) : workspace_->max_rows();
+  const int chunk = all_logits ? std::min(place_.workspace->max_rows(), kMaxLogitRows) : place_.workspace->max_rows();
   std::vector<ForwardRow> rows;
   KvSequence* const sequences[] = {&session.kv};
   Result<void> result;
-  (void)placed_->weights(recipe.precision);  // laid out at the first call: that is loading, not computing
+  (void)place_.model->weights(recipe.precision);  // laid out at the first call: that is loading, not computing
   const Clock::time_point begun = Clock::now();
   for (int begin = start; begin < length && result; begin += chunk) {
     const int end = std::min(begin + chunk, length);
@@ -201,7 +236,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
       const double layers_done = static_cast<double>(layer) / config.layer_count();
       return progress((begin - start + (end - begin) * layers_done) / (length - start));
     };
-    result = forward(*placed_, *ops_, recipe.precision, *workspace_,
+    result = forward(*place_.model, *place_.ops, recipe.precision, *place_.workspace,
                      {rows, sequences, plan.empty() ? nullptr : &plan, logits, between_layers});
     if (result) session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
   }
@@ -232,10 +267,14 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
 }
 
 Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request, const StepProgress& progress) {
+  return persist([&] { return run_here(request, progress); });
+}
+
+Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& request, const StepProgress& progress) {
   if (const Result<void> good = check(request); !good) return good.error();
   try {
     auto step = std::make_shared<Step>();
-    step->recipe = {model_->hash(), request.tokens, {}, request.precision, ops_->description()};
+    step->recipe = {model_->hash(), request.tokens, {}, request.precision, place_.ops->description()};
     std::copy_if(request.edits.begin(), request.edits.end(), std::back_inserter(step->recipe.edits),
                  [](const Edit& edit) { return edit.enabled; });
     Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
@@ -254,17 +293,23 @@ Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request
 }
 
 Result<std::unique_ptr<DrawnLine>> SessionStore::draw_on(const std::vector<int32_t>& tokens, Precision precision) {
+  Result<std::unique_ptr<DrawnLine>> line = draw_here(tokens, precision);
+  if (!line && line.error().kind == ErrorKind::device_memory && drop_other_lines()) line = draw_here(tokens, precision);
+  return line;
+}
+
+Result<std::unique_ptr<DrawnLine>> SessionStore::draw_here(const std::vector<int32_t>& tokens, Precision precision) {
   if (const Result<void> good = check({tokens, {}, precision, {}}); !good) return good.error();
   const Recipe recipe{model_->hash(), {tokens.begin(), tokens.end() - 1}, {}, precision, {}};
   try {
     Session* session = &open(recipe, {});
     if (session->kv.length() < static_cast<int>(recipe.tokens.size())) {
-      const Result<std::shared_ptr<const Step>> step = run({recipe.tokens, {}, precision, {}});
+      const Result<std::shared_ptr<const Step>> step = run_here({recipe.tokens, {}, precision, {}}, {});
       if (!step) return step.error();
       session = &sessions_.front();
     }
-    std::unique_ptr<DrawnSteps>& steps = drawn_steps_[static_cast<size_t>(precision)];
-    if (!steps) steps = std::make_unique<DrawnSteps>(*placed_, *ops_, precision, *workspace_);
+    std::unique_ptr<DrawnSteps>& steps = place_.drawn[static_cast<size_t>(precision)];
+    if (!steps) steps = std::make_unique<DrawnSteps>(*place_.model, *place_.ops, precision, *place_.workspace);
     if (const Result<void> begun = steps->begin(tokens); !begun) return begun.error();
     return std::make_unique<DrawnLine>(*session, *steps, tokens.back());
   } catch (...) {
@@ -294,10 +339,21 @@ Result<Drawn> DrawnLine::receive() {
 
 Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                                       const StepProgress& progress) {
+  int handed = 0;  // each row is handed out once, wherever it was computed
+  const auto once = [&](int position, std::span<const float> logits) {
+    if (position < handed) return;
+    handed = position + 1;
+    sink(position, logits);
+  };
+  return persist([&] { return run_logits_here(tokens, precision, once, progress); });
+}
+
+Result<void> SessionStore::run_logits_here(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
+                                           const StepProgress& progress) {
   if (const Result<void> good = check({{tokens.begin(), tokens.end()}, {}, precision, {}}); !good) return good;
   const ModelConfig& config = model_->config();
   const int length = static_cast<int>(tokens.size());
-  KvSequence kv(pools_[static_cast<size_t>(precision)]);
+  KvSequence kv(place_.pools[static_cast<size_t>(precision)]);
   KvSequence* const sequences[] = {&kv};
   std::vector<float> logits(static_cast<size_t>(kMaxLogitRows) * static_cast<size_t>(config.vocab));
   std::vector<ForwardRow> rows;
@@ -312,7 +368,7 @@ Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision
     };
     const size_t count = rows.size() * static_cast<size_t>(config.vocab);
     if (const Result<void> done =
-            forward(*placed_, *ops_, precision, *workspace_,
+            forward(*place_.model, *place_.ops, precision, *place_.workspace,
                     {rows, sequences, nullptr, std::span<float>(logits).first(count), between_layers});
         !done) {
       return done;
@@ -327,13 +383,13 @@ Result<void> SessionStore::run_logits(std::span<const int32_t> tokens, Precision
 }
 
 void SessionStore::trim_pages(size_t bytes) {
-  for (auto it = sessions_.rbegin(); it != sessions_.rend() && page_pool_->live_bytes() > bytes; ++it) {
+  for (auto it = sessions_.rbegin(); it != sessions_.rend() && place_.pages->live_bytes() > bytes; ++it) {
     if (std::next(it) != sessions_.rend()) it->pages.clear();  // the line in use keeps its own
   }
 }
 
 size_t SessionStore::kv_bytes() const {
-  return pools_[0]->live_bytes() + pools_[1]->live_bytes();
+  return place_.pools[0]->live_bytes() + place_.pools[1]->live_bytes();
 }
 
 }  // namespace glassbox

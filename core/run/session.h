@@ -25,40 +25,71 @@ struct StepRequest {
 
 class DrawnLine;
 
+// Where sessions go on whose device has failed, so: the backend to take, or why there is none.
+using OtherOps = std::function<Result<std::shared_ptr<Ops>>(const Error& failure)>;
+
+// Where the backend has a memory of its own, that may be full, and it may fail. Then run() and run_logits() do what can
+// be done: first they drop what is kept of other lines, and try again; then they leave the device, once, for the
+// backend that `other` gives (go_on_with), and compute there what was asked for. It has to read a line's tokens again;
+// what is drawn after them depends on their number alone, so a text goes on where it was.
 class SessionStore {
  public:
   // `max_sessions`: how many lines keep their caches and pages.
   SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions = 8);
   ~SessionStore();
 
+  void go_on_with(OtherOps other) { other_ = std::move(other); }
+  // Leaves the device that has failed so, as run() does by itself. Errors: the failure, when there is no other backend;
+  // why there is none. Precondition: no DrawnLine is in use.
+  Result<void> leave_device(const Error& failure);
+
   // Computes the step, reusing whatever is cached. Errors: usage (empty text, too long for the context, an edit or a
   // need that the model does not have), cancelled, failed (memory).
   Result<std::shared_ptr<const Step>> run(const StepRequest& request, const StepProgress& progress = {});
 
-  // Logits of the positions [begin, end) of the tokens, handed row by row to `sink(position, logits[V])`. For
+  // Logits of the tokens' positions in order, handed row by row to `sink(position, logits[V])`. For
   // perplexity and evaluation; nothing is kept.
   using LogitsSink = std::function<void(int position, std::span<const float> logits)>;
   Result<void> run_logits(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                           const StepProgress& progress = {});
 
   // The line of these tokens, of which all but the last are in its cache then, for a device that draws from it. Nothing
-  // else of the store may be used while it is in use. Errors: those of run(). Precondition: ops().draws().
+  // else of the store may be used while it is in use. Errors: those of run(), which here does not leave the device by
+  // itself. Precondition: ops().draws().
   Result<std::unique_ptr<DrawnLine>> draw_on(const std::vector<int32_t>& tokens, Precision precision);
 
   // Drops the pages of lines that were not used lately until at most `bytes` remain.
   void trim_pages(size_t bytes);
   size_t kv_bytes() const;
-  size_t page_bytes() const { return page_pool_->live_bytes(); }
+  size_t page_bytes() const { return place_.pages->live_bytes(); }
   const Model& model() const { return *model_; }
-  Ops& ops() { return *ops_; }
-  std::shared_ptr<const PlacedModel> placed() const { return placed_; }
+  Ops& ops() { return *place_.ops; }
+  std::shared_ptr<const PlacedModel> placed() const { return place_.model; }
   void set_poison(bool poison) { poison_ = poison; }  // tests: pages start as NaN
-  PagePool& page_pool() { return *page_pool_; }
+  PagePool& page_pool() { return *place_.pages; }
 
  private:
   friend class DrawnLine;
   struct Session;
   struct KeptLogits;
+  // What belongs to a backend, and goes with it; in the order in which they may be made.
+  struct Place {
+    Place(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops);
+    std::shared_ptr<Ops> ops;
+    std::shared_ptr<const PlacedModel> model;
+    std::unique_ptr<Workspace> workspace;
+    std::shared_ptr<KvPool> pools[2];  // by precision
+    std::shared_ptr<PagePool> pages;
+    // By precision; they stay when a line ends, and with them what the device has recorded of them.
+    std::unique_ptr<DrawnSteps> drawn[2];
+  };
+  template <class Work>
+  auto persist(const Work& work) -> decltype(work());
+  bool drop_other_lines();
+  Result<std::shared_ptr<const Step>> run_here(const StepRequest& request, const StepProgress& progress);
+  Result<std::unique_ptr<DrawnLine>> draw_here(const std::vector<int32_t>& tokens, Precision precision);
+  Result<void> run_logits_here(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
+                               const StepProgress& progress);
   Session& open(const Recipe& recipe, const ProbeSpec& needs);
   Result<void> extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
                       const std::vector<PatchSource>& patches, std::vector<float>& logits, const StepProgress& progress,
@@ -68,13 +99,8 @@ class SessionStore {
   Result<void> check(const StepRequest& request) const;
 
   std::shared_ptr<const Model> model_;
-  std::shared_ptr<Ops> ops_;
-  std::shared_ptr<const PlacedModel> placed_;
-  std::unique_ptr<Workspace> workspace_;
-  std::shared_ptr<KvPool> pools_[2];  // by precision
-  std::shared_ptr<PagePool> page_pool_;
-  // By precision; they stay when a line ends, and with them what the device has recorded of them.
-  std::unique_ptr<DrawnSteps> drawn_steps_[2];
+  Place place_;
+  OtherOps other_;
   std::list<Session> sessions_;   // most recently used first
   std::list<KeptLogits> logits_;  // most recently used first
   int max_sessions_;

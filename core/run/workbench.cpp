@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "core/run/random.h"
+#include "core/run/start_sessions.h"
 #include "core/run/view_analyses.h"
-#include "kernels/device_error.h"
 
 namespace glassbox {
 namespace {
@@ -48,45 +48,49 @@ struct Bell {
   }
 };
 
-std::string gpu_failed(const std::string& problem) {
-  return "On the CPU, because the GPU has failed: " + problem + ".";
-}
+// What an engine's thread has to tell of its device.
+struct DeviceNews {
+  std::mutex mutex;
+  std::string left;  // why it has left it; taken once
+
+  std::string take() {
+    std::lock_guard lock(mutex);
+    return std::exchange(left, {});
+  }
+};
 
 struct StartedEngine {
   std::shared_ptr<const Model> model;
   std::unique_ptr<Engine> engine;
-  std::string kernel_path, note;
+  std::shared_ptr<DeviceNews> news;
+  std::string note;
   CudaDevices found;
+  int gpu;
 };
 
 Result<StartedEngine> start_engine(std::shared_ptr<const Model> model, const DeviceChoice& device,
                                    const WorkbenchOptions& options, const std::shared_ptr<Bell>& bell,
                                    ViewAnalyses& analyses) {
-  const CpuOptions cpu{options.threads, "", false};
-  const auto start = [&](const OpenDevice& opened) {
-    auto engine = std::make_unique<Engine>(
-        model, opened.ops, [bell] { bell->ring(); },
-        [&analyses](const EngineView& published) {
-          // The analyses begin at once, while the window's thread may be waiting for its screen.
-          View view = make_view(published);
-          if (view.step) (void)analyses.fill(view);
-        });
-    return StartedEngine{model, std::move(engine), opened.ops->description(), opened.note, opened.found};
-  };
-  Result<OpenDevice> opened = options.open_device(device, cpu, *model);
-  if (!opened) return opened.error();
-  std::string problem;
-  try {
-    return start(*opened);
-  } catch (const DeviceError& error) {
-    problem = error.what();
-  } catch (const std::bad_alloc&) {
-    problem = "its memory is full";
-  }
-  opened = options.open_device({DeviceChoice::Kind::cpu}, cpu, *model);
-  if (!opened) return opened.error();
-  opened->note = gpu_failed(problem);
-  return start(*opened);
+  auto news = std::make_shared<DeviceNews>();
+  SessionStart start{.device = device,
+                     .cpu = {options.threads, "", false},
+                     .left =
+                         [news](const std::string& note) {
+                           std::lock_guard lock(news->mutex);
+                           news->left = note;
+                         },
+                     .open_device = options.open_device};
+  Result<StartedSessions> started = start_sessions(model, start);
+  if (!started) return started.error();
+  auto engine = std::make_unique<Engine>(
+      std::move(started->sessions), [bell] { bell->ring(); },
+      [&analyses](const EngineView& published) {
+        // The analyses begin at once, while the window's thread may be waiting for its screen.
+        View view = make_view(published);
+        if (view.step) (void)analyses.fill(view);
+      });
+  return StartedEngine{std::move(model),         std::move(engine),         std::move(news),
+                       std::move(started->note), std::move(started->found), started->index};
 }
 
 }  // namespace
@@ -108,9 +112,20 @@ struct Workbench::Impl {
   std::shared_ptr<Bell> bell = std::make_shared<Bell>();
   std::unique_ptr<ViewAnalyses> analyses;
   std::unique_ptr<Engine> engine;
-  std::string kernel_path;  // of the engine
+  std::shared_ptr<DeviceNews> news;  // of the engine
   DeviceChoice device = options.device, device_in_use = options.device;
-  std::string device_problem;  // what the device said that is being left
+
+  // Looking for GPUs.
+  struct Look {
+    std::mutex mutex;
+    std::optional<CudaDevices> found;
+    std::thread thread;
+    ~Look() {
+      if (thread.joinable()) thread.join();
+    }
+  };
+  std::unique_ptr<Look> look;
+  bool looked = false;
 
   // Loading.
   struct Load {
@@ -144,6 +159,7 @@ Workbench::Workbench(WorkbenchOptions options, Document document)
 
 Workbench::~Workbench() {
   impl_->load.reset();
+  impl_->look.reset();
   impl_->engine.reset();
   impl_->analyses.reset();
 }
@@ -221,10 +237,13 @@ bool Workbench::take_model() {
   impl_->device_in_use = impl_->device;
   StartedEngine started = result->take();
   impl_->engine = std::move(started.engine);
-  impl_->kernel_path = std::move(started.kernel_path);
+  impl_->news = std::move(started.news);
   device_note_ = std::move(started.note);
-  if (impl_->device.kind != DeviceChoice::Kind::cpu) gpus_ = std::move(started.found);
-  if (!impl_->device_problem.empty()) device_note_ = gpu_failed(std::exchange(impl_->device_problem, {}));
+  gpu_in_use_ = started.gpu;
+  if (impl_->device.kind != DeviceChoice::Kind::cpu) {
+    gpus_ = std::move(started.found);
+    impl_->looked = true;
+  }
   impl_->induction_asked = false;
   impl_->posted.reset();
   if (started.model == model_) {  // on another device: what is shown stays until it has been computed there
@@ -260,7 +279,50 @@ const DeviceChoice& Workbench::device() const {
   return impl_->device;
 }
 std::string Workbench::kernel_path() const {
-  return impl_->kernel_path;
+  return status().kernel_path;
+}
+
+void Workbench::look_for_gpus() {
+  if (std::exchange(impl_->looked, true)) return;
+  impl_->look = std::make_unique<Impl::Look>();
+  Impl::Look* const look = impl_->look.get();
+  look->thread = std::thread([look, find = impl_->options.find_devices, bell = impl_->bell] {
+    CudaDevices found = find();
+    {
+      std::lock_guard lock(look->mutex);
+      look->found = std::move(found);
+    }
+    bell->ring();
+  });
+}
+
+bool Workbench::looking_for_gpus() const {
+  return impl_->look != nullptr;
+}
+
+// What came of the devices: they have been found, or the engine had to leave the one that it had.
+bool Workbench::take_device_news() {
+  bool changed = false;
+  if (impl_->look) {
+    std::optional<CudaDevices> found;
+    {
+      std::lock_guard lock(impl_->look->mutex);
+      found.swap(impl_->look->found);
+    }
+    if (found) {
+      impl_->look.reset();
+      gpus_ = std::move(*found);
+      changed = true;
+    }
+  }
+  if (std::string note = impl_->news ? impl_->news->take() : std::string(); !note.empty()) {
+    device_note_ = std::move(note);
+    if (!loading()) impl_->device = {DeviceChoice::Kind::cpu};
+    impl_->device_in_use = {DeviceChoice::Kind::cpu};
+    gpu_in_use_ = -1;
+    changed = true;
+  }
+  return changed;
 }
 
 // ---- the document ----
@@ -459,12 +521,6 @@ bool Workbench::take_step() {
   const EngineView latest = impl_->engine->latest();
   if (latest.id <= impl_->taken_id || latest.id != impl_->posted_id) return false;
   impl_->taken_id = latest.id;
-  if (latest.error && latest.error->kind == ErrorKind::device && !loading()) {
-    // The run goes on on the CPU, where it was.
-    choose_device({DeviceChoice::Kind::cpu});
-    impl_->device_problem = latest.error->where;
-    return true;
-  }
   if (latest.error) {
     if (latest.error->kind != ErrorKind::cancelled) error_ = latest.error;
     pause();
@@ -514,6 +570,7 @@ void Workbench::ask() {
 
 bool Workbench::pump() {
   bool changed = take_model();
+  changed |= take_device_news();
   {
     std::lock_guard lock(impl_->bell->mutex);
     impl_->bell->pending = false;

@@ -22,7 +22,9 @@ struct WorkbenchOptions {
   DeviceChoice device = {};
   Precision precision = Precision::fast;
   std::function<void()> wake = [] {};  // from any thread: something new is there, call pump()
-  decltype(&glassbox::open_device) open_device = &glassbox::open_device;  // tests have devices that fail
+  // Tests have devices that fail, and others than this machine.
+  decltype(&glassbox::open_device) open_device = &glassbox::open_device;
+  decltype(&glassbox::find_cuda_devices) find_devices = &glassbox::find_cuda_devices;
 };
 
 // What panels draw: all of one step. Parts are null until they are computed, or when nobody needs them.
@@ -65,8 +67,12 @@ class Workbench {
   // Where it is computed. Like loading: the engine in use goes on until the new one stands, an error is load_error(). A
   // device that fails while it runs is left for the CPU.
   void choose_device(const DeviceChoice& choice);
-  const DeviceChoice& device() const;                              // as chosen
-  const CudaDevices& gpus() const { return gpus_; }                // of this machine, as they were found
+  const DeviceChoice& device() const;                // as chosen
+  int gpu_in_use() const { return gpu_in_use_; }     // the index of the one that computes; −1: none
+  const CudaDevices& gpus() const { return gpus_; }  // of this machine, as they were found
+  // Looks for them beside this thread, once, where nobody has looked yet: with the CPU chosen nothing is looked for.
+  void look_for_gpus();
+  bool looking_for_gpus() const;
   const std::string& device_note() const { return device_note_; }  // why it is another than one might expect, or empty
 
   // The document.
@@ -109,6 +115,7 @@ class Workbench {
  private:
   struct Impl;
   bool take_model();
+  bool take_device_news();
   using ModelSource = std::function<Result<std::shared_ptr<const Model>>(const LoadProgress&)>;
   void load(ModelSource source);
   void fit_document();
@@ -129,6 +136,7 @@ class Workbench {
   std::optional<Error> error_, load_error_;
   std::string device_note_;
   CudaDevices gpus_;
+  int gpu_in_use_ = -1;
   int pending_tokens_ = 0;  // to generate; −1: without end
   uint64_t revision_ = 1;
   bool analyses_complete_ = false;  // of view_, under the document as it is

@@ -1,7 +1,11 @@
 // Which device a model gets, and what happens when that one fails.
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <thread>
 
 #include "core/run/device.h"
+#include "core/run/generate.h"
+#include "core/run/start_sessions.h"
 #include "core/run/workbench.h"
 #include "kernels/device_error.h"
 #include "tests/support/far_ops.h"
@@ -132,19 +136,108 @@ TEST_CASE("what a device must have free does not grow with a context that nobody
 // A device that fails in its n-th norm.
 class FailingOps : public FarOps {
  public:
-  explicit FailingOps(int good) : left_(good) {}
+  FailingOps(int good, bool is_full) : left_(good), is_full_(is_full) {}
   void rmsnorm(const float* x, const float* weight, float eps, int64_t rows, int64_t n, float* out) override {
-    if (left_-- == 0) throw DeviceError("the card has fallen off the bus");
+    if (left_ == 0 && is_full_) throw DeviceMemoryError();
+    if (left_ == 0) throw DeviceError("the card has fallen off the bus");
+    --left_;
     FarOps::rmsnorm(x, weight, eps, rows, n, out);
   }
 
  private:
   int left_;
+  bool is_full_;
 };
+
+int good_norms = 7;
+bool full = false;
 
 Result<OpenDevice> open_failing(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   if (choice.kind == Kind::cpu) return open_device(choice, cpu, model);
-  return OpenDevice{std::make_shared<FailingOps>(7), {}, ""};
+  return OpenDevice{std::make_shared<FailingOps>(good_norms, full), {}, ""};
+}
+
+// Sessions on such a device, and what they tell.
+struct FailingSessions {
+  explicit FailingSessions(const std::shared_ptr<const Model>& model) {
+    Result<StartedSessions> started =
+        start_sessions(model, {.cpu = {2, "", false},
+                               .left = [this](const std::string& why) { told.push_back(why); },
+                               .open_device = open_failing});
+    if (!started) FAIL(started.error().message());
+    store = std::move(started->sessions);
+  }
+  std::vector<std::string> told;
+  std::unique_ptr<SessionStore> store;
+};
+
+TEST_CASE("when the device fails, a text goes on on the CPU with the tokens that it would have had", "[device]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> prompt = {5, 17, 3, 200, 41, 41, 7, 99, 150, 12};
+  SessionStore reference(model, make_reference_ops());
+  const GenerateRequest request{
+      .tokens = prompt, .precision = Precision::exact, .seed = 9, .most = 12, .ignore_end = true};
+  const auto all = [](int32_t) { return true; };
+  const Result<Generation> expected = generate(reference, request, all);
+  REQUIRE(expected.ok());
+  std::vector<float> expected_logits;
+  REQUIRE(reference
+              .run_logits(prompt, Precision::exact,
+                          [&](int, std::span<const float> row) {
+                            expected_logits.insert(expected_logits.end(), row.begin(), row.end());
+                          })
+              .ok());
+  for (const bool memory : {false, true}) {
+    full = memory;
+    for (const int good : {0, 3, 8, 29}) {  // in the prompt's forward, and in those of single tokens
+      INFO(good << (memory ? " norms, then no memory" : " norms"));
+      good_norms = good;
+      FailingSessions sessions(model);
+      int sunk = 0;
+      const Result<Generation> made = generate(*sessions.store, request, [&](int32_t) { return ++sunk > 0; });
+      REQUIRE(made.ok());
+      CHECK(made->ids == expected->ids);
+      CHECK(sunk == 12);
+      REQUIRE(sessions.told.size() == 1);
+      CHECK(holds(sessions.told[0], memory ? "memory is full" : "fallen off the bus"));
+      CHECK(sessions.store->ops().on_host());
+
+      FailingSessions others(model);
+      std::vector<float> logits;
+      int next = 0;
+      REQUIRE(others.store
+                  ->run_logits(prompt, Precision::exact,
+                               [&](int position, std::span<const float> row) {
+                                 CHECK(position == next++);
+                                 logits.insert(logits.end(), row.begin(), row.end());
+                               })
+                  .ok());
+      CHECK(next == static_cast<int>(prompt.size()));
+      CHECK(nmse(logits, expected_logits) < 1e-9);
+    }
+  }
+  full = false;
+  good_norms = 7;
+}
+
+TEST_CASE("edits and patches are computed on one backend, though it changed on the way", "[device]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> ids = {5, 17, 3, 200};
+  Edit patch = *parse_edit("zero:mlp_out:L1");
+  patch.kind = EditKind::patch;
+  patch.patch_tokens = {9, 8, 7, 6};
+  SessionStore reference(model, make_reference_ops());
+  const StepRequest request{ids, {patch}, Precision::exact, {}};
+  const auto expected = run_step(reference, request);
+  for (const int good : {1, 8}) {  // in the run that is patched from, and in the patched one
+    good_norms = good;
+    FailingSessions sessions(model);
+    const auto step = run_step(*sessions.store, request);
+    CHECK(step->recipe.kernel_path == sessions.store->ops().description());
+    CHECK(sessions.told.size() == 1);
+    CHECK(nmse(step->logits, expected->logits) < 1e-9);
+  }
+  good_norms = 7;
 }
 
 TEST_CASE("when the device fails, the run goes on on the CPU where it was", "[device][workbench]") {
@@ -152,6 +245,7 @@ TEST_CASE("when the device fails, the run goes on on the CPU where it was", "[de
   bench.load_model(golden_path("tiny_llama/f32.gguf"));
   REQUIRE(bench.settle());
   CHECK(bench.kernel_path() == "far");
+  CHECK(bench.device_note().empty());
   Needs needs;
   needs.chain = true;
   bench.set_needs(needs);
@@ -159,10 +253,43 @@ TEST_CASE("when the device fails, the run goes on on the CPU where it was", "[de
   REQUIRE(bench.settle());
   CHECK_FALSE(bench.error().has_value());
   CHECK(bench.kernel_path().starts_with("cpu"));
+  CHECK(bench.status().on_host);
+  CHECK(bench.device() == DeviceChoice{Kind::cpu});
   CHECK(bench.device_note().find("fallen off the bus") != std::string::npos);
   REQUIRE(bench.view().step);
   CHECK(bench.view().tokens == bench.document().shown_tokens());
   REQUIRE(bench.view().chain);
+  // It fails in the second run of a comparison: neither side is the lost device's.
+  good_norms = 2 * bench.model()->config().layer_count() + 1 + 3;
+  Workbench edited({.threads = 2, .open_device = open_failing});
+  edited.load_model(golden_path("tiny_llama/f32.gguf"));
+  REQUIRE(edited.settle());
+  REQUIRE(edited.apply(cmd::AddEdit{*parse_edit("zero:mlp_out:L1")}).ok());
+  REQUIRE(edited.apply(cmd::SetText{"The box is open"}).ok());
+  REQUIRE(edited.settle());
+  REQUIRE(edited.view().baseline);
+  CHECK(edited.view().baseline->recipe.kernel_path == edited.view().step->recipe.kernel_path);
+  CHECK(edited.kernel_path().starts_with("cpu"));
+  good_norms = 7;
+}
+
+CudaDevices find_two() {
+  return kTwo;
+}
+
+TEST_CASE("GPUs are looked for when somebody wants to see them, though the CPU was chosen", "[device][workbench]") {
+  Workbench bench({.threads = 1, .device = {Kind::cpu}, .find_devices = find_two});
+  bench.load_model(golden_path("tiny_llama/f32.gguf"));
+  REQUIRE(bench.settle());
+  CHECK(bench.gpus().devices.empty());
+  bench.look_for_gpus();
+  for (int i = 0; i < 10000 && bench.looking_for_gpus(); ++i) {
+    (void)bench.settle();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(bench.gpus().devices.size() == 2);
+  bench.look_for_gpus();
+  CHECK_FALSE(bench.looking_for_gpus());  // once is enough
 }
 
 TEST_CASE("another device computes the same text", "[device][workbench]") {

@@ -202,7 +202,7 @@ TEST_CASE("a step that the device has no memory for is an error, and the next on
   StepRequest request{{9, 8, 7, 6, 5, 4}, {}, Precision::fast, all_stored_taps(model->config())};
   const auto failed = store.run(request);
   REQUIRE_FALSE(failed.ok());
-  CHECK(failed.error().kind == ErrorKind::device);
+  CHECK(failed.error().kind == ErrorKind::device_memory);
   CHECK(failed.error().message().find("memory") != std::string::npos);
   emulator::set_memory_limit(0);
   CHECK(store.run(request).ok());
