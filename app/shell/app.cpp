@@ -85,6 +85,11 @@ void App::prepare(double now, float monitor_scale) {
   }
   notices_.follow("model", bench_.load_error());
   notices_.follow("engine", bench_.error());
+  // Nobody asked for it: a GPU was left, or could not be taken.
+  std::optional<Error> device;
+  if (options_.tells_device && !bench_.device_note().empty())
+    device = Error{ErrorKind::device, bench_.device_note(), "", "", "Where it is computed is chosen in the status bar."};
+  notices_.follow("device", device, true);
   loading_since_ = bench_.loading() ? (loading_since_ > 0 ? loading_since_ : now) : 0;
   busy_since_ = bench_.status().busy ? (busy_since_ > 0 ? busy_since_ : now) : 0;
 }

@@ -35,6 +35,7 @@ struct AppOptions {
   std::string model_path;            // loaded at the start; empty: none
   std::optional<Error> model_error;  // shown at the start
   bool autosave = false;             // the document goes to the state folder a second after each change
+  bool tells_device = true;          // a notice when it is another device than one would expect
   bool typed_paths = false;          // never the desktop's own file dialogs
 };
 

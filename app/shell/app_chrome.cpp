@@ -221,22 +221,46 @@ void App::draw_status(ImVec2 min, ImVec2 size) {
   draw_status_details();
 }
 
-// Buttons for the GPUs that were found, the CPU, and the program's own choice.
+// Buttons for the program's own choice, the CPU and the GPUs that were found; what is known of each beside it.
 void App::draw_device_choice() {
+  bench_.look_for_gpus();
   const CudaDevices& gpus = bench_.gpus();
-  if (gpus.devices.empty()) return;
+  const float height = theme_.px(28);
   const auto choice = [&](const std::string& label, const DeviceChoice& device) {
-    if (small_button(theme_, label.c_str(), {.active = bench_.device() == device, .height = theme_.px(28)}) && !bench_.loading()) {
+    if (small_button(theme_, label.c_str(), {.active = bench_.device() == device, .height = height}) && !bench_.loading()) {
       bench_.choose_device(device);
     }
-    ImGui::SameLine();
   };
-  choice("auto", {});
-  choice("CPU", {DeviceChoice::Kind::cpu});
-  for (const CudaDevice& gpu : gpus.devices) {
-    choice(gpu.name + " · " + format_bytes(gpu.total_bytes) + "##" + std::to_string(gpu.index), {DeviceChoice::Kind::cuda, gpu.index});
+  const auto words = [&](const std::string& text) {
+    ImGui::PushTextWrapPos(theme_.px(480));
+    text_wrapped(theme_.small, theme_.dim, text);
+    ImGui::PopTextWrapPos();
+  };
+  const EngineStatus engine = bench_.status();
+  const bool any = std::any_of(gpus.devices.begin(), gpus.devices.end(), [](const CudaDevice& gpu) { return gpu.problem.empty(); });
+  if (any) {
+    choice("auto", {});
+    ImGui::SameLine();
+    choice("CPU", {DeviceChoice::Kind::cpu});
   }
-  ImGui::NewLine();
+  for (const CudaDevice& gpu : gpus.devices) {
+    const std::string name = "cuda:" + std::to_string(gpu.index);
+    if (!gpu.problem.empty()) {
+      words(name + " cannot be used: " + gpu.name + " " + gpu.problem + ".");
+      continue;
+    }
+    choice(name + " · " + gpu.name + " · " + format_bytes(gpu.total_bytes), {DeviceChoice::Kind::cuda, gpu.index});
+    // Of the one in use as it is now, of others as it was when it was asked.
+    const bool in_use = engine.device.total_bytes > 0 && bench_.gpu_in_use() == gpu.index;
+    if (!in_use && !gpu.free_bytes) continue;
+    ImGui::SameLine();
+    const std::string free = format_bytes(in_use ? engine.device.free_bytes : *gpu.free_bytes) + " free" + (in_use ? "" : " at the start");
+    const ImVec2 at = ImGui::GetCursorScreenPos(), size = text_size(theme_.small, free);
+    ImGui::Dummy({std::ceil(size.x), height});
+    draw_text(ImGui::GetWindowDrawList(), theme_.small, {at.x, at.y + std::round((height - size.y) / 2)}, theme_.dim, free);
+  }
+  if (bench_.looking_for_gpus()) words("Looking for GPUs …");
+  else if (gpus.devices.empty() && gpus.surprising) words("No GPU: " + gpus.problem + ".");
 }
 
 void App::draw_status_details() {
@@ -289,8 +313,10 @@ void App::draw_status_details() {
     row("precision", options_.bench.precision == Precision::exact ? "exact" : "fast");
     draw_device_choice();
     if (!bench_.device_note().empty()) note(bench_.device_note());
-    note("Exact computes in fp32 on dequantised weights and agrees with other implementations. Fast uses quantised dot products. "
-         "Choose with --precision at the start.");
+    note(engine.on_host ? "Exact computes in fp32 on dequantised weights and agrees with other implementations. Fast uses quantised dot products. "
+                          "Choose with --precision at the start."
+                        : "Exact computes in fp32 throughout, on dequantised weights and an fp32 cache, and agrees with other implementations. "
+                          "Fast keeps the cache in f16, and multiplies prompts in TF32 where the GPU can. Choose with --precision at the start.");
   } else if (status_detail_ == "weights" || status_detail_ == "memory" || status_detail_ == "kv" || status_detail_ == "pages") {
     text_line(theme_.heading, theme_.text, "Memory");
     if (model) row("weights", format_bytes(model->weight_bytes()));

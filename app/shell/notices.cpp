@@ -23,7 +23,7 @@ void Notices::report(const Error& error) {
   if (errors_.size() > kMostErrors) errors_.erase(errors_.begin());
 }
 
-void Notices::follow(const std::string& source, const std::optional<Error>& error) {
+void Notices::follow(const std::string& source, const std::optional<Error>& error, bool mild) {
   const std::string message = error && error->kind != ErrorKind::cancelled ? error->message() : std::string();
   std::erase_if(errors_, [&](const Item& item) { return item.source == source && item.error.message() != message; });
   if (message.empty()) {
@@ -36,7 +36,7 @@ void Notices::follow(const std::string& source, const std::optional<Error>& erro
     item.source = source;  // reported a moment ago by the place where it happened: from now on it goes with its cause
     return;
   }
-  errors_.push_back({*error, source});
+  errors_.push_back({*error, source, mild});
   if (errors_.size() > kMostErrors) errors_.erase(errors_.begin());
 }
 
@@ -55,6 +55,7 @@ bool Notices::draw(const Theme& theme, ImVec2 min, ImVec2 max, double now) {
   ImGui::PushFont(theme.body.font, theme.body.size);
   for (size_t i = errors_.size(); i-- > 0;) {
     const Error error = errors_[i].error;
+    const ImU32 tone = errors_[i].mild ? theme.warn : theme.error;
     const std::string name = "notice " + std::to_string(i);
     ImGui::SetNextWindowPos({min.x + theme.px(12), bottom}, ImGuiCond_Always, {0, 1});
     ImGui::SetNextWindowSizeConstraints({width, 0}, {width, max.y - min.y});
@@ -62,10 +63,10 @@ bool Notices::draw(const Theme& theme, ImVec2 min, ImVec2 max, double now) {
       ImGui::BringWindowToDisplayFront(ImGui::GetCurrentWindow());
       const ImVec2 pos = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
       ImDrawList* draw = ImGui::GetWindowDrawList();
-      draw->AddRectFilled(pos, {pos.x + theme.px(4), pos.y + size.y}, theme.error, theme.px(Theme::kRounding),
+      draw->AddRectFilled(pos, {pos.x + theme.px(4), pos.y + size.y}, tone, theme.px(Theme::kRounding),
                           ImDrawFlags_RoundCornersLeft);
       const ImVec2 start = ImGui::GetCursorScreenPos();
-      draw_icon(draw, Icon::warning, {start.x + theme.px(9), start.y + theme.px(9)}, theme.px(19), theme.error, theme.px(1.6f));
+      draw_icon(draw, Icon::warning, {start.x + theme.px(9), start.y + theme.px(9)}, theme.px(19), tone, theme.px(1.6f));
       ImGui::Indent(theme.px(28));
       ImGui::PushTextWrapPos(width - theme.px(14));
       text_wrapped(theme.bold, theme.text, error.what);

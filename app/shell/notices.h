@@ -14,8 +14,9 @@ class Notices {
  public:
   // An error stays until it is dismissed. The same one is not shown twice.
   void report(const Error& error);
-  // The error of `source` ("engine", "model") as it stands now; when it is gone, so is its notice.
-  void follow(const std::string& source, const std::optional<Error>& error);
+  // The error of `source` ("engine", "model") as it stands now; when it is gone, so is its notice. `mild`: it is no
+  // error, all goes on.
+  void follow(const std::string& source, const std::optional<Error>& error, bool mild = false);
   void say(const std::string& text, double now);
   // At the lower left of the rectangle, above everything else. True when an error was dismissed by the user.
   bool draw(const Theme& theme, ImVec2 min, ImVec2 max, double now);
@@ -28,6 +29,7 @@ class Notices {
   struct Item {
     Error error;
     std::string source;  // empty: reported once
+    bool mild = false;
   };
   std::vector<Item> errors_;
   std::vector<std::string> dismissed_;  // messages of followed errors that the user has put away

@@ -27,6 +27,7 @@ Result<void> draw_shot(const ShotOptions& options) {
   app_options.bench.threads = options.threads;
   app_options.bench.device = options.device;
   app_options.bench.precision = options.precision;
+  app_options.tells_device = false;  // the picture is the same
   app_options.model_path = options.model_path;
   Document& document = app_options.document;
   document.stage = options.stage;

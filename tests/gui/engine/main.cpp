@@ -11,6 +11,7 @@
 #include "imgui_te_engine.h"
 #include "imgui_te_context.h"
 #include "tests/gui/engine/gui_testing.h"
+#include "tests/gui/engine/machine.h"
 #include "tests/gui/engine/window_smoke.h"
 #include "tests/support/model_path.h"
 
@@ -52,7 +53,7 @@ struct Count {
   int passed = 0, failed = 0;
 };
 
-// A machine with two GPUs, of which the larger one does not start.
+// What machine() has.
 Result<OpenDevice> open_among_gpus(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   if (choice.kind == DeviceChoice::Kind::cuda) {
     return Error{ErrorKind::failed, "The GPU does not start: out of order.", "--device " + to_string(choice), "", ""};
@@ -60,8 +61,8 @@ Result<OpenDevice> open_among_gpus(const DeviceChoice& choice, const CpuOptions&
   Result<OpenDevice> device = open_device({DeviceChoice::Kind::cpu}, cpu, model);
   if (!device) return device;
   if (choice.kind == DeviceChoice::Kind::automatic) {
-    device->found = {true, "", {{0, "Quadro T400", 7, 5, size_t{2} << 30, 0}, {1, "NVIDIA H200", 9, 0, size_t{139} << 30, 0}}};
-    device->note = "On the CPU, because the model does not fit into the GPU's memory.";
+    device->found = machine().gpus;
+    device->note = machine().note;
   }
   return device;
 }

@@ -7,6 +7,7 @@
 #include "imgui_internal.h"
 #include "tests/gui/engine/fresh_program.h"
 #include "tests/gui/engine/gui_testing.h"
+#include "tests/gui/engine/machine.h"
 #include "tests/support/model_path.h"
 
 namespace glassbox::test {
@@ -86,13 +87,18 @@ GUI_TEST("window", "the status bar says where it is computed and lets one choose
   gui.click("//status/device");
   gui.frames(3);
   const std::string details = gui.shown_text("status details");
-  GUI_CHECK(details.find("NVIDIA H200") != std::string::npos);
-  GUI_CHECK(details.find("does not fit") != std::string::npos);
+  // Two of a kind are told apart, and memory is told where it is known.
+  GUI_CHECK(details.find("cuda:0 \xC2\xB7 NVIDIA H200 \xC2\xB7 139 GiB") != std::string::npos);
+  GUI_CHECK(details.find("3 GiB free at the start") != std::string::npos || details.find("3.0 GiB free at the start") != std::string::npos);
+  GUI_CHECK(details.find("cuda:1 \xC2\xB7 NVIDIA H200") != std::string::npos);
+  GUI_CHECK(!gui.exists("//status details/cuda:2 \xC2\xB7 GeForce GTX 1080 \xC2\xB7 8 GiB"));
+  GUI_CHECK(details.find("cuda:2 cannot be used: GeForce GTX 1080 is older") != std::string::npos);
+  GUI_CHECK(details.find("quantised dot products") != std::string::npos);  // it is the CPU
   gui.click("//status details/CPU");
   gui.settle();
   GUI_CHECK(gui.app.bench().device() == DeviceChoice{DeviceChoice::Kind::cpu});
   GUI_CHECK(gui.view().step->logits_hash == hash);
-  gui.click("//status details/NVIDIA H200 \xC2\xB7 139 GiB##1");
+  gui.click("//status details/cuda:1 \xC2\xB7 NVIDIA H200 \xC2\xB7 139 GiB");
   gui.settle();
   GUI_CHECK(gui.app.bench().load_error().has_value());
   GUI_CHECK(gui.app.bench().device() == DeviceChoice{DeviceChoice::Kind::cpu});
@@ -100,6 +106,33 @@ GUI_TEST("window", "the status bar says where it is computed and lets one choose
   gui.click("//status details/auto");
   gui.settle();
   GUI_CHECK(!gui.app.bench().load_error().has_value());
+  gui.press(ImGuiKey_Escape);
+}
+
+GUI_TEST("window", "a device that nobody asked for is told in a notice") {
+  gui.settle();
+  GUI_CHECK(gui.shown_text("notice 0").empty());
+  gui.click("//status/device");
+  gui.frames(3);
+  machine().note = "On the CPU, because the NVIDIA driver is for CUDA 12.4, this program needs 13.0.";
+  gui.click("//status details/auto");
+  gui.settle();
+  machine().note.clear();
+  gui.frames(3);
+  GUI_CHECK(gui.shown_text("status details").find("CUDA 12.4") != std::string::npos);
+  gui.press(ImGuiKey_Escape);
+  gui.frames(3);
+  const std::string notice = gui.shown_text("notice 0");
+  GUI_CHECK(notice.find("CUDA 12.4") != std::string::npos);
+  GUI_CHECK(notice.find("chosen in the status bar") != std::string::npos);
+  gui.click("//notice 0/**/Dismiss");
+  gui.frames(3);
+  GUI_CHECK(gui.shown_text("notice 0").empty());
+  gui.click("//status/device");
+  gui.frames(3);
+  gui.click("//status details/auto");
+  gui.settle();
+  GUI_CHECK(gui.app.bench().device_note().empty());
   gui.press(ImGuiKey_Escape);
 }
 
