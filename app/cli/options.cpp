@@ -45,11 +45,15 @@ void add_model_options(OptionList& list, Options& options) {
 void add_engine_options(OptionList& list, Options& options) {
   add_model_options(list, options);
   list.integer({"-t,--threads", "N", "threads; one a physical core unless given"}, options.threads, {1, kMaxThreads});
-  list.choice({"--precision", "NAME", "exact: fp32 on dequantised weights; fast (the default): quantised dot products"},
-              options.precision, {"exact", "fast"});
-  list.text({"--device", "NAME",
-             "where to compute: auto (a GPU where there is one that is large enough), cpu, cuda or cuda:N"},
-            options.device);
+  list.choice(
+      {"--precision", "NAME",
+       "exact: fp32 on dequantised weights; fast (the default): quantised dot products, on a GPU TF32 for prompts"},
+      options.precision, {"exact", "fast"});
+  list.text(
+      {"--device", "NAME",
+       "where to compute: auto (the best GPU that is large enough, else the CPU), cpu, cuda or cuda:N; of the GPUs "
+       "that $CUDA_VISIBLE_DEVICES leaves, see glassbox info"},
+      options.device);
 }
 
 void add_text_options(OptionList& list, Options& options) {

@@ -11,6 +11,14 @@ namespace {
 void add_options(OptionList& list, Options& options) {
   add_engine_options(list, options);
   add_json_option(list, options);
+  list.footer(
+      "JSON: what the file holds; kernel_path, devices[] {device, name, compute_capability, total_bytes, free_bytes "
+      "(null: not asked for), problem\n"
+      "(null: none)}, devices_problem.");
+}
+
+std::string capability_of(const CudaDevice& device) {
+  return std::to_string(device.major) + "." + std::to_string(device.minor);
 }
 
 nlohmann::json layer_json(const LayerConfig& layer) {
@@ -33,7 +41,31 @@ nlohmann::json token_or_null(const Tokenizer& tokenizer, int32_t id) {
   return {{"id", id}, {"text", tokenizer.text_of(id)}};
 }
 
-nlohmann::json info_json(const Model& model, const std::string& kernel_path) {
+nlohmann::json device_json(const CudaDevice& device) {
+  const auto or_null = [](bool known, const auto& value) {
+    return known ? nlohmann::json(value) : nlohmann::json(nullptr);
+  };
+  return {{"device", "cuda:" + std::to_string(device.index)},
+          {"name", device.name},
+          {"compute_capability", or_null(device.major > 0, capability_of(device))},
+          {"total_bytes", device.total_bytes},
+          {"free_bytes", or_null(device.free_bytes.has_value(), device.free_bytes.value_or(0))},
+          {"problem", or_null(!device.problem.empty(), device.problem)}};
+}
+
+// A line of the list.
+std::string device_line(const CudaDevice& device) {
+  std::string line = "cuda:" + std::to_string(device.index) + "  " + device.name;
+  if (device.major > 0)
+    line += ", compute capability " + capability_of(device) + ", " + format_bytes(device.total_bytes);
+  if (device.free_bytes) line += ", " + format_bytes(*device.free_bytes) + " free";
+  if (!device.problem.empty()) line += "; it " + device.problem;
+  return line;
+}
+
+nlohmann::json info_json(const Model& model, const std::string& kernel_path, const CudaDevices& gpus) {
+  nlohmann::json devices = nlohmann::json::array();
+  for (const CudaDevice& device : gpus.devices) devices.push_back(device_json(device));
   const ModelConfig& config = model.config();
   const Tokenizer& tokenizer = model.tokenizer();
   std::map<std::string, int> types;
@@ -69,17 +101,22 @@ nlohmann::json info_json(const Model& model, const std::string& kernel_path) {
           {"chat_template", chat ? nlohmann::json(chat->name()) : nlohmann::json(nullptr)},
           {"chat_template_error", chat ? nlohmann::json(nullptr) : nlohmann::json(model.chat_template_error())},
           {"kernel_path", kernel_path},
+          {"devices", std::move(devices)},
+          {"devices_problem", gpus.problem.empty() ? nlohmann::json(nullptr) : nlohmann::json(gpus.problem)},
           {"version", GLASSBOX_VERSION}};
 }
 
 Result<void> run(CliContext& context) {
-  if (const Result<DeviceChoice> choice = chosen_device(context.options); !choice) return choice.error();
+  const Result<DeviceChoice> choice = chosen_device(context.options);
+  if (!choice) return choice.error();
   Result<std::shared_ptr<const Model>> loaded = load_model(context.options);
   if (!loaded) return loaded.error();
-  Result<std::shared_ptr<Ops>> ops = make_ops(context.options, **loaded);
-  if (!ops) return ops.error();
   const Model& model = **loaded;
-  const nlohmann::json info = info_json(model, (*ops)->description());
+  Result<OpenDevice> device = open_device(*choice, {context.options.threads, "", false}, model);
+  if (!device) return device.error();
+  if (!device->note.empty()) note(device->note);
+  const CudaDevices gpus = choice->kind == DeviceChoice::Kind::cpu ? find_cuda_devices() : device->found;
+  const nlohmann::json info = info_json(model, device->ops->description(), gpus);
   if (context.options.json) {
     context.out.json(info);
     return {};
@@ -105,7 +142,9 @@ Result<void> run(CliContext& context) {
                         "\", " + plural(static_cast<int64_t>(model.tokenizer().merge_count()), "merge"));
   row("chat template",
       model.chat_template() ? std::string(model.chat_template()->name()) : "none: " + model.chat_template_error());
-  row("computes on", (*ops)->description());
+  row("computes on", device->ops->description());
+  for (const CudaDevice& gpu : gpus.devices) row(&gpu == &gpus.devices.front() ? "GPUs" : "", device_line(gpu));
+  if (gpus.devices.empty()) row("GPUs", "none: " + gpus.problem);
   return {};
 }
 

@@ -59,6 +59,19 @@ TEST_CASE("info describes the model file") {
   CHECK(tiny["learned_positions"] == true);
   CHECK(tiny["chat_template"].is_null());
   CHECK_FALSE(tiny["chat_template_error"].get<std::string>().empty());
+
+  // Looked for with the CPU chosen too.
+  const Json chosen = run_json({"info", "-m", tiny_model("gpt2"), "--device", "cpu"});
+  REQUIRE(chosen["devices"].is_array());
+  CHECK((chosen["devices_problem"].is_string() || !chosen["devices"].empty()));
+  for (const Json& device : chosen["devices"]) {
+    CHECK(device["device"].get<std::string>().starts_with("cuda:"));
+    CHECK_FALSE(device["name"].get<std::string>().empty());
+    for (const char* field : {"compute_capability", "total_bytes", "free_bytes", "problem"})
+      CHECK(device.contains(field));
+  }
+  const Outcome text = run_program({"info", "-m", tiny_model("gpt2"), "--device", "cpu"});
+  CHECK(text.out.find("\nGPUs          ") != std::string::npos);
 }
 
 TEST_CASE("tokenize prints ids, texts, bytes and offsets", "[slow]") {
