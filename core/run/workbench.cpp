@@ -172,6 +172,13 @@ void Workbench::load_model(const std::string& path) {
 
 void Workbench::choose_device(const DeviceChoice& choice) {
   impl_->device = choice;
+  // It is in use already, and has perhaps no memory for the model a second time.
+  const bool same =
+      choice == impl_->device_in_use || (choice.kind == DeviceChoice::Kind::cuda && choice.index == gpu_in_use_);
+  if (!loading() && gpu_in_use_ >= 0 && same) {
+    impl_->device_in_use = choice;
+    return;
+  }
   if (model_) load([model = model_](const LoadProgress&) -> Result<std::shared_ptr<const Model>> { return model; });
 }
 

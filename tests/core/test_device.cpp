@@ -273,6 +273,32 @@ TEST_CASE("when the device fails, the run goes on on the CPU where it was", "[de
   good_norms = 7;
 }
 
+int opened = 0;
+
+TEST_CASE("the GPU that is in use is not loaded once more when it is chosen", "[device][workbench]") {
+  const auto open = [](const DeviceChoice& choice, const CpuOptions& cpu, const Model& of) -> Result<OpenDevice> {
+    if (choice.kind == Kind::cpu) return open_device(choice, cpu, of);
+    ++opened;
+    return OpenDevice{std::make_shared<FarOps>(), kTwo, "", 1};
+  };
+  Workbench bench({.threads = 1, .open_device = open});
+  bench.load_model(golden_path("tiny_llama/f32.gguf"));
+  REQUIRE(bench.settle());
+  CHECK(bench.gpu_in_use() == 1);
+  for (const DeviceChoice& choice : {DeviceChoice{}, DeviceChoice{Kind::cuda, 1}}) {
+    bench.choose_device(choice);
+    CHECK_FALSE(bench.loading());
+    CHECK(bench.device() == choice);
+  }
+  CHECK(opened == 1);
+  bench.choose_device({Kind::cuda, 0});
+  REQUIRE(bench.settle());
+  CHECK(opened == 2);
+  bench.choose_device({Kind::cpu});
+  REQUIRE(bench.settle());
+  CHECK(bench.gpu_in_use() == -1);
+}
+
 CudaDevices find_two() {
   return kTwo;
 }
