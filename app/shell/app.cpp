@@ -172,7 +172,9 @@ void App::draw() {
 
   const ImVec2 centre_max(centre_min.x + centre_size.x, centre_min.y + centre_size.y);
   draw_loading(centre_min, centre_max);
-  notices_.draw(theme_, centre_min, centre_max, now_);
+  // Beside what explains a part of the status bar, where there is room.
+  const bool beside_details = centre_max.x - details_right_ >= theme_.px(320);
+  notices_.draw(theme_, {beside_details ? std::max(centre_min.x, details_right_) : centre_min.x, centre_min.y}, centre_max, now_);
   palette_.draw(theme_, actions_, origin, {origin.x + size.x, origin.y + size.y});
   dialogs_.draw(theme_, origin, {origin.x + size.x, origin.y + size.y});
   draw_about();

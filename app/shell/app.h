@@ -151,6 +151,7 @@ class App final : public ShellServices {
   ImVec2 layout_size_{0, 0};
   Layout layout_built_;                // as it was read back after it was built
   std::string status_detail_;          // which part of the status bar is explained
+  float details_right_ = 0;            // where that ends; 0: there is nothing at the left
   uint64_t goals_checked_ = 0;         // the workbench's revision then
   double loading_since_ = 0, busy_since_ = 0;
   std::string title_;                  // of the window

@@ -260,10 +260,11 @@ void App::draw_device_choice() {
     draw_text(ImGui::GetWindowDrawList(), theme_.small, {at.x, at.y + std::round((height - size.y) / 2)}, theme_.dim, free);
   }
   if (bench_.looking_for_gpus()) words("Looking for GPUs …");
-  else if (gpus.devices.empty() && gpus.surprising) words("No GPU: " + gpus.problem + ".");
+  else if (gpus.devices.empty() && gpus.surprising && bench_.device_note().empty()) words("No GPU: " + gpus.problem + ".");
 }
 
 void App::draw_status_details() {
+  details_right_ = 0;
   if (status_detail_.empty()) return;
   const ImGuiViewport* view = ImGui::GetMainViewport();
   const std::shared_ptr<const Model> model = bench_.model();
@@ -339,6 +340,7 @@ void App::draw_status_details() {
   // Its own buttons are active while they are pressed.
   const bool outside = ImGui::IsMouseClicked(ImGuiMouseButton_Left) &&
                        !ImGui::IsWindowHovered(ImGuiHoveredFlags_RootAndChildWindows | ImGuiHoveredFlags_AllowWhenBlockedByActiveItem);
+  if (!right) details_right_ = ImGui::GetWindowPos().x + ImGui::GetWindowSize().x;
   ImGui::End();
   ImGui::PopStyleVar();
   ImGui::PopStyleColor();

@@ -120,6 +120,9 @@ GUI_TEST("window", "a device that nobody asked for is told in a notice") {
   machine().note.clear();
   gui.frames(3);
   GUI_CHECK(gui.shown_text("status details").find("CUDA 12.4") != std::string::npos);
+  const ImGuiWindow* const details = ImGui::FindWindowByName("status details");
+  const ImGuiWindow* const beside = ImGui::FindWindowByName("notice 0");
+  GUI_CHECK(details && beside && beside->Pos.x >= details->Pos.x + details->Size.x);  // neither covers the other
   gui.press(ImGuiKey_Escape);
   gui.frames(3);
   const std::string notice = gui.shown_text("notice 0");
