@@ -123,18 +123,18 @@ Result<Source> computed_source(const Options& options) {
   if (!tokens) return tokens.error();
   source.tokens = tokens.take();
   Progress progress("computing");
-  const auto run = [&](const std::vector<Edit>& with) {
-    return engine->sessions->run({source.tokens, with, precision_of(options), {}},
-                                 [&progress](double done) { return progress(done); });
-  };
-  const Result<std::shared_ptr<const Step>> step = run(*edits);
-  if (!step) return step.error();
-  if (!edits->empty()) {
-    const Result<std::shared_ptr<const Step>> plain = run({});
-    if (!plain) return plain.error();
-    source.change = compare_distributions((*plain)->logits, (*step)->logits);
+  const auto report = [&progress](double done) { return progress(done); };
+  const StepRequest request{source.tokens, *edits, precision_of(options), {}};
+  if (edits->empty()) {
+    const Result<std::shared_ptr<const Step>> step = engine->sessions->run(request, report);
+    if (!step) return step.error();
+    source.logits = (*step)->logits;
+    return source;
   }
-  source.logits = (*step)->logits;
+  const Result<Comparison> both = engine->sessions->compare(request, report);
+  if (!both) return both.error();
+  source.change = compare_distributions(both->baseline->logits, both->step->logits);
+  source.logits = both->step->logits;
   return source;
 }
 

@@ -47,8 +47,13 @@ void Workspace::reserve(Buffer& buffer, size_t floats, Ops& ops) {
 
 namespace {
 
-// Operations on so few rows are the same from step to step, and may be recorded.
-constexpr size_t kMostRepeatedRows = 8;
+// Operations on so few rows are the same from step to step, and may be recorded: of any, and of sequences that take one
+// step each.
+constexpr size_t kMostRepeatedRows = 8, kMostRepeatedSequences = 32;
+bool may_repeat(const ForwardCall& call) {
+  return call.rows.size() <= (call.rows.size() == call.sequences.size() ? kMostRepeatedSequences : kMostRepeatedRows) &&
+         (call.plan == nullptr || !call.plan->edits());
+}
 
 // Numbers in the backend's memory as the host sees them: where they are, or a copy in the workspace.
 class HostView {
@@ -423,8 +428,7 @@ Result<float*> send_operations(const PlacedModel& model, Ops& ops, Precision pre
     sequence.reserve(row.position + 1);
     if (row.logits) logit_count += static_cast<size_t>(config.vocab);
   }
-  const bool repeated =
-      !ops.on_host() && call.rows.size() <= kMostRepeatedRows && (call.plan == nullptr || !call.plan->edits());
+  const bool repeated = !ops.on_host() && may_repeat(call);
   const PlacedRows placed = place_rows(call, config, ws, repeated);
   const Pass pass{config, ops, precision, ws, call.plan, ws.rows, placed, model};
   if (!placed.scores.empty()) point_into_workspace(pass);

@@ -120,6 +120,16 @@ Result<void> check_edit(const Edit& edit, const ModelConfig& config) {
   return {};
 }
 
+Edit without_effect(const Edit& edit) {
+  Edit neutral = edit;
+  neutral.kind = EditKind::scale;
+  neutral.factor = 1.0f;
+  neutral.key.reset();
+  neutral.vector.clear();
+  neutral.patch_tokens.clear();
+  return neutral;
+}
+
 nlohmann::json to_json(const Edit& edit) {
   nlohmann::json json = {{"kind", kind_name(edit.kind)}, {"tap", tap_info(edit.tap).name}, {"layer", edit.layer}};
   if (edit.head) json["head"] = *edit.head;
@@ -144,7 +154,8 @@ Result<Edit> edit_from_json(const nlohmann::json& json) {
   std::string tap;
   fields.read("tap", tap);
   const std::optional<TapName> name = find_tap(tap);
-  if (fields.ok() && !name) fields.fail("tap", "there is no tap " + describe_json(tap), "`glassbox inspect --tap list`");
+  if (fields.ok() && !name)
+    fields.fail("tap", "there is no tap " + describe_json(tap), "`glassbox inspect --tap list`");
   const auto read_int = [&](const char* key, int& out) {
     fields.read_integer(key, out, std::numeric_limits<int>::min(), std::numeric_limits<int>::max());
   };

@@ -105,37 +105,29 @@ bool Engine::background_idle() const {
 EngineView Engine::answer(const ViewRequest& request) {
   EngineView view;
   view.id = request.id;
-  const double parts = request.with_baseline ? 2.0 : 1.0;
-  const auto progress = [&](double done_before) {
-    return [this, done_before, parts](double part) {
-      if (stop_ || cancel_ || superseded_) return false;
-      std::lock_guard lock(mutex_);
-      status_.progress = static_cast<float>((done_before + part) / parts);
-      return true;
-    };
+  const auto progress = [this](double done) {
+    if (stop_ || cancel_ || superseded_) return false;
+    std::lock_guard lock(mutex_);
+    status_.progress = static_cast<float>(done);
+    return true;
   };
-  Result<std::shared_ptr<const Step>> step = store_->run(request.step, progress(0));
+  if (request.with_baseline) {
+    Result<Comparison> both = store_->compare(request.step, progress);
+    if (!both) {
+      view.error = both.error();
+      return view;
+    }
+    note_speed(both->step->timing);
+    view.step = both->step;
+    view.baseline = both->baseline;
+    return view;
+  }
+  Result<std::shared_ptr<const Step>> step = store_->run(request.step, progress);
   if (!step) {
     view.error = step.error();
     return view;
   }
   note_speed((*step)->timing);
-  if (request.with_baseline) {
-    StepRequest without_edits = request.step;
-    without_edits.edits.clear();
-    Result<std::shared_ptr<const Step>> baseline = store_->run(without_edits, progress(1));
-    if (!baseline) {
-      view.error = baseline.error();
-      return view;
-    }
-    // Both sides of a comparison by the same backend: it may have changed between them.
-    if ((*baseline)->recipe.kernel_path != (*step)->recipe.kernel_path) step = store_->run(request.step, progress(1));
-    if (!step) {
-      view.error = step.error();
-      return view;
-    }
-    view.baseline = baseline.take();
-  }
   view.step = step.take();
   return view;
 }

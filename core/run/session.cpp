@@ -14,6 +14,9 @@ constexpr int kMaxLogitRows = 32;
 // Logits kept for steps that are shown again (196 KiB each for the default model).
 constexpr size_t kKeptLogits = 128;
 
+// Each try after the first has a reason that can come once: a device that is left, and caches that are forgotten.
+constexpr int kMostComparisons = 3;
+
 using Clock = std::chrono::steady_clock;
 
 int common_prefix(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
@@ -22,17 +25,42 @@ int common_prefix(const std::vector<int32_t>& a, const std::vector<int32_t>& b) 
 
 }  // namespace
 
+// Which calls computed the rows of a line.
+class CallList {
+ public:
+  void add(int begin, int end) { calls_.push_back({begin, end, end - begin}); }
+  void truncate(int length) {
+    while (!calls_.empty() && calls_.back().begin >= length) calls_.pop_back();
+    if (!calls_.empty()) calls_.back().end = std::min(calls_.back().end, length);
+  }
+  uint64_t hash() const {
+    uint64_t hash = kHashStart;
+    for (const Call& call : calls_) {
+      for (const int part : {call.begin, call.end, call.rows}) hash = join_hashes(hash, static_cast<uint64_t>(part));
+    }
+    return hash;
+  }
+
+ private:
+  struct Call {
+    int begin, end, rows;  // of what the call computed, [begin, end) is left
+  };
+  std::vector<Call> calls_;
+};
+
 struct SessionStore::Session {
   std::vector<int32_t> tokens;  // what the cache holds; as long as kv.length()
   std::vector<Edit> edits;
   Precision precision;
   KvSequence kv;
   PageTable pages;
+  CallList calls;
 };
 
 struct SessionStore::KeptLogits {
   Recipe recipe;
   std::vector<float> logits;
+  uint64_t path;
 };
 
 SessionStore::Place::Place(std::shared_ptr<const Model> of, std::shared_ptr<Ops> backend)
@@ -127,29 +155,39 @@ SessionStore::Session& SessionStore::open(const Recipe& recipe, const ProbeSpec&
   }
   if (best == sessions_.end() || shared == 0) {
     sessions_.push_front(
-        {{}, recipe.edits, recipe.precision, KvSequence(place_.pools[static_cast<size_t>(recipe.precision)]), {}});
+        {{}, recipe.edits, recipe.precision, KvSequence(place_.pools[static_cast<size_t>(recipe.precision)]), {}, {}});
   } else {
     Session fork{{recipe.tokens.begin(), recipe.tokens.begin() + shared},
                  recipe.edits,
                  recipe.precision,
                  best->kv.fork(shared),
-                 best->pages};
+                 best->pages,
+                 best->calls};
     fork.pages.truncate(shared);
+    fork.calls.truncate(shared);
     sessions_.push_front(std::move(fork));
   }
   if (static_cast<int>(sessions_.size()) > max_sessions_) sessions_.pop_back();
   return sessions_.front();
 }
 
-const std::vector<float>* SessionStore::find_logits(const Recipe& recipe) {
+const SessionStore::KeptLogits* SessionStore::find_logits(const Recipe& recipe) {
   for (auto it = logits_.begin(); it != logits_.end(); ++it) {
     if (it->recipe.precision == recipe.precision && it->recipe.tokens == recipe.tokens &&
         it->recipe.edits == recipe.edits) {
       logits_.splice(logits_.begin(), logits_, it);
-      return &logits_.front().logits;
+      return &logits_.front();
     }
   }
   return nullptr;
+}
+
+void SessionStore::forget(const Recipe& recipe) {
+  const auto same = [&](const auto& other) {
+    return other.precision == recipe.precision && other.edits == recipe.edits;
+  };
+  sessions_.remove_if(same);
+  logits_.remove_if([&](const KeptLogits& kept) { return same(kept.recipe); });
 }
 
 // The runs that patches take their values from, each without edits. Empty entries belong to other kinds of edit.
@@ -167,12 +205,13 @@ Result<std::vector<PatchSource>> SessionStore::patch_sources(const Recipe& recip
   return sources;
 }
 
-Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
-                                  const std::vector<PatchSource>& patches, std::vector<float>& logits,
-                                  const StepProgress& progress, StepTiming& timing) {
+Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, const std::vector<PatchSource>& patches,
+                                  Step& step, const StepProgress& progress) {
   const ModelConfig& config = model_->config();
-  const int length = static_cast<int>(recipe.tokens.size());
-  const std::vector<float>* kept = find_logits(recipe);
+  const Recipe& recipe = step.recipe;
+  std::vector<float>& logits = step.logits;
+  const int length = step.length();
+  const KeptLogits* kept = find_logits(recipe);
 
   // Where the forward has to begin: at what the cache, a page or the logits lack.
   int start = session.kv.length();
@@ -198,7 +237,8 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
     logits_start = std::min(logits_start, length - 1);
   }
   if (start >= length) {
-    logits = *kept;
+    logits = kept->logits;
+    step.path = kept->path;
     return {};
   }
 
@@ -206,6 +246,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   std::vector<std::shared_ptr<Page>> pages;
   if (session.kv.length() > start) session.kv.truncate(start);
   session.tokens.resize(static_cast<size_t>(start));
+  session.calls.truncate(start);
   for (const Missing& m : missing) {
     pages.push_back(std::make_shared<Page>(place_.pages, m.tap, m.layer, m.begin, length,
                                            tap_heads(m.tap, config, m.layer), tap_width(m.tap, config, m.layer, length),
@@ -221,7 +262,7 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   Result<void> result;
   (void)place_.model->weights(recipe.precision);  // laid out at the first call: that is loading, not computing
   const Clock::time_point begun = Clock::now();
-  for (int begin = start; begin < length && result; begin += chunk) {
+  for (int begin = start; begin < length; begin += chunk) {
     const int end = std::min(begin + chunk, length);
     rows.clear();
     int logit_rows = 0;
@@ -238,10 +279,12 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
     };
     result = forward(*place_.model, *place_.ops, recipe.precision, *place_.workspace,
                      {rows, sequences, plan.empty() ? nullptr : &plan, logits, between_layers});
-    if (result) session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
+    if (!result) break;
+    session.tokens.insert(session.tokens.end(), recipe.tokens.begin() + begin, recipe.tokens.begin() + end);
+    session.calls.add(begin, end);
   }
-  timing.rows = session.kv.length() - start;
-  timing.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  step.timing.rows = session.kv.length() - start;
+  step.timing.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   // What a cancelled run has captured stays: the next one goes on from there.
   for (const std::shared_ptr<Page>& page : pages) {
     const int end = session.kv.length();
@@ -258,16 +301,45 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   }
   if (kept == nullptr) {
     logits.erase(logits.begin(), logits.end() - config.vocab);
-    logits_.push_front({recipe, logits});
+    step.path = session.calls.hash();
+    logits_.push_front({recipe, logits, step.path});
     if (logits_.size() > kKeptLogits) logits_.pop_back();
   } else {
-    logits = *kept;
+    logits = kept->logits;
+    step.path = kept->path;
   }
   return {};
 }
 
 Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request, const StepProgress& progress) {
   return persist([&] { return run_here(request, progress); });
+}
+
+Result<Comparison> SessionStore::compare(const StepRequest& request, const StepProgress& progress) {
+  const auto half = [&](double done_before) -> StepProgress {
+    if (!progress) return {};
+    return [&progress, done_before](double part) { return progress((done_before + part) / 2); };
+  };
+  Comparison both;
+  // Again where the two were computed otherwise: the backend changed in between, or a cache had one of them already.
+  for (int tries = 0; tries < kMostComparisons; ++tries) {
+    Result<std::shared_ptr<const Step>> step = run(request, half(0));
+    if (!step) return step.error();
+    const bool on_host = ops().on_host();
+    StepRequest baseline = request;
+    baseline.edits.clear();
+    if (!on_host) {
+      for (const Edit& edit : (*step)->recipe.edits) baseline.edits.push_back(without_effect(edit));
+    }
+    Result<std::shared_ptr<const Step>> plain = run(baseline, half(1));
+    if (!plain) return plain.error();
+    both = {step.take(), plain.take()};
+    if (both.step->recipe.kernel_path != both.baseline->recipe.kernel_path) continue;
+    if (on_host || both.step->path == both.baseline->path) break;
+    forget(both.step->recipe);
+    forget(both.baseline->recipe);
+  }
+  return both;
 }
 
 Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& request, const StepProgress& progress) {
@@ -280,10 +352,7 @@ Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& re
     Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
     if (!patches) return patches.error();
     Session& session = open(step->recipe, request.needs);
-    if (const Result<void> done =
-            extend(session, request.needs, step->recipe, *patches, step->logits, progress, step->timing);
-        !done)
-      return done.error();
+    if (const Result<void> done = extend(session, request.needs, *patches, *step, progress); !done) return done.error();
     step->logits_hash = hash_logits(step->logits);
     step->pages = session.pages;
     return std::shared_ptr<const Step>(std::move(step));
@@ -333,6 +402,7 @@ Result<Drawn> DrawnLine::receive() {
   if (!drawn || drawn->decided == 0) return drawn;
   session_.kv.commit(session_.kv.length() + 1);
   session_.tokens.push_back(newest_);
+  session_.calls.add(session_.kv.length() - 1, session_.kv.length());
   newest_ = drawn->token;
   return drawn;
 }

@@ -23,6 +23,11 @@ struct StepRequest {
   ProbeSpec needs;  // what must be in the step's pages, for all positions
 };
 
+// Before and after.
+struct Comparison {
+  std::shared_ptr<const Step> step, baseline;
+};
+
 class DrawnLine;
 
 // Where sessions go on whose device has failed, so: the backend to take, or why there is none.
@@ -46,6 +51,10 @@ class SessionStore {
   // Computes the step, reusing whatever is cached. Errors: usage (empty text, too long for the context, an edit or a
   // need that the model does not have), cancelled, failed (memory).
   Result<std::shared_ptr<const Step>> run(const StepRequest& request, const StepProgress& progress = {});
+
+  // The same, and the step without its edits. Where rounding depends on how a line was computed, both are computed
+  // alike, the baseline with edits at the same places that change nothing: what differs is what the edits do.
+  Result<Comparison> compare(const StepRequest& request, const StepProgress& progress = {});
 
   // Logits of the tokens' positions in order, handed row by row to `sink(position, logits[V])`. For
   // perplexity and evaluation; nothing is kept.
@@ -91,11 +100,11 @@ class SessionStore {
   Result<void> run_logits_here(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                                const StepProgress& progress);
   Session& open(const Recipe& recipe, const ProbeSpec& needs);
-  Result<void> extend(Session& session, const ProbeSpec& needs, const Recipe& recipe,
-                      const std::vector<PatchSource>& patches, std::vector<float>& logits, const StepProgress& progress,
-                      StepTiming& timing);
+  Result<void> extend(Session& session, const ProbeSpec& needs, const std::vector<PatchSource>& patches, Step& step,
+                      const StepProgress& progress);
   Result<std::vector<PatchSource>> patch_sources(const Recipe& recipe, const StepProgress& progress);
-  const std::vector<float>* find_logits(const Recipe& recipe);
+  const KeptLogits* find_logits(const Recipe& recipe);
+  void forget(const Recipe& recipe);  // so that it is computed anew
   Result<void> check(const StepRequest& request) const;
 
   std::shared_ptr<const Model> model_;

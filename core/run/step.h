@@ -34,6 +34,9 @@ struct Step {
   uint64_t logits_hash = 0;
   PageTable pages;
   StepTiming timing;
+  // Of the calls that computed its rows. Where the rounding depends on these, as on a GPU, steps of one path can be
+  // compared to the last bit.
+  uint64_t path = 0;
 
   int length() const { return static_cast<int>(recipe.tokens.size()); }
   // Null when it was not captured. For the last position pass length() − 1.

@@ -417,11 +417,15 @@ size_t shared_bytes_of_device() {
 
 }  // namespace
 
-bool suits_tiles(const AttentionArgs& args) {
+bool has_few_rows_each(const AttentionArgs& args) {
   constexpr int kRowsOfASequence = 4;
-  return args.row_count > kFewRows && args.row_count >= kRowsOfASequence * args.sequence_count &&
-         args.head_dim % kOctet == 0 && args.head_dim <= kMostHeadDim && args.keys_at % 16 == 0 &&
-         args.values_at % 16 == 0 && shared_bytes_needed(args.head_dim) <= shared_bytes_of_device();
+  return args.row_count < kRowsOfASequence * args.sequence_count;
+}
+
+bool suits_tiles(const AttentionArgs& args) {
+  return args.row_count > kFewRows && !has_few_rows_each(args) && args.head_dim % kOctet == 0 &&
+         args.head_dim <= kMostHeadDim && args.keys_at % 16 == 0 && args.values_at % 16 == 0 &&
+         shared_bytes_needed(args.head_dim) <= shared_bytes_of_device();
 }
 
 cudaError_t attention_tiles(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores,

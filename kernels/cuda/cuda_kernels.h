@@ -107,6 +107,8 @@ cudaError_t attention(const AttentionArgs& args, const float* q, float* z, const
 // The same by tiles of rows, which attention() takes where it suits: many rows of few sequences. `most_shared`: bytes
 // of shared memory that a block may have; 0: as many as the device allows.
 bool suits_tiles(const AttentionArgs& args);
+// Whether each sequence has too few rows for its keys to be shared among them.
+bool has_few_rows_each(const AttentionArgs& args);
 cudaError_t attention_tiles(const AttentionArgs& args, const float* q, float* z, const KeyRow* scores,
                             const KeyRow* pattern, cudaStream_t stream, size_t most_shared = 0);
 // The same in steps, for edits between them; z then agrees with attention()'s up to the rounding of a sum.
@@ -119,25 +121,27 @@ cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, floa
 // others than those of the operations above, so a step's bits depend on whether it ran so; storing outputs changes
 // none. The sizes of the launches depend on the number of rows and on args.longest.
 
-inline constexpr int kMostFusedRows = 8;
+inline constexpr int kMostFusedRows = 8;     // of one launch
+inline constexpr int kMostGroupedRows = 32;  // of one call, which runs them in groups
 
 // Floats of scratch memory that a layer needs, for any number of rows up to kMostFusedRows.
 size_t decoder_scratch_floats(int heads, int head_dim, int ff);
 
-// Whether decoder_layer() and head() can do it: at most kMostFusedRows rows; D at most kMostHeadDim; D, C and F
-// multiples of 4; weights that begin at multiples of 16 bytes.
+// Whether decoder_layer() and head() can do it: at most kMostGroupedRows rows; D at most kMostHeadDim; D, C and F
+// multiples of 4; weights that begin at multiples of 16 bytes. Of a layer's more than kMostFusedRows rows each sequence
+// has but a few: a prompt's are better off together (wide_layer.h).
 bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args);
 bool fits_head(const Linear& layer, int64_t count);
 
-// A layer in five launches. resid [R, C], in and out; scratch: decoder_scratch_floats() at a multiple of 16 bytes, as
-// all other arrays are. Keys and values of the rows go into the cache. Invalid: more than kMostFusedRows rows; D more
-// than kMostHeadDim; D, C or F no multiple of 4; weights that do not begin at multiples of 16 bytes.
+// A layer in five launches for each kMostFusedRows rows. resid [R, C], in and out; scratch: decoder_scratch_floats() at
+// a multiple of 16 bytes, as all other arrays are. Keys and values of the rows go into the cache; rows of one sequence
+// stand in the order of their positions. Invalid: what does not fit.
 cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid, float* scratch,
                           const LayerOutputs& outputs, cudaStream_t stream);
 
-// logits[i] = cap(W norm(resid[logit_rows[i]])), in one launch. resid [rows, C]; logit_rows [count] in device memory,
-// or null: count is rows; logits [count, V]; soft_cap 0: none; final_norm null or [rows, C], of all rows. Invalid as
-// above.
+// logits[i] = cap(W norm(resid[logit_rows[i]])), in a launch for each kMostFusedRows. resid [rows, C]; logit_rows
+// [count] in device memory, or null: count is rows; logits [count, V]; soft_cap 0: none; final_norm null or [rows, C],
+// of all rows. Invalid as above.
 cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
                  const int32_t* logit_rows, int64_t count, float* logits, float* final_norm, cudaStream_t stream);
 

@@ -172,12 +172,11 @@ void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operatio
 
 bool CudaOps::decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
                             const LayerScratch& scratch, const LayerOutputs& outputs) {
-  if (args.row_count > kMostFusedRows) {
-    if (!fits_wide_layer(*products_, layer, args)) return false;
+  if (!fits_decoder_layer(layer, args)) {
+    if (args.row_count <= kMostFusedRows || !fits_wide_layer(*products_, layer, args)) return false;
     check(wide_layer(*products_, layer, args, precision, resid, scratch, outputs, stream()), "wide_layer");
     return true;
   }
-  if (!fits_decoder_layer(layer, args)) return false;
   const size_t bytes =
       decoder_scratch_floats(args.heads, args.head_dim, static_cast<int>(layer.up.weight.rows())) * sizeof(float);
   // What there was stays: recorded steps of another model may use it.

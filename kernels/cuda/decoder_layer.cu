@@ -1,4 +1,4 @@
-// A decoder layer for a few rows in five launches.
+// A decoder layer for a few rows in five launches, and for more in as many for each group.
 #include <algorithm>
 
 #include "kernels/cuda/decoder.h"
@@ -17,6 +17,35 @@ DecoderScratch lay_out(float* scratch, int heads, int head_dim) {
   return s;
 }
 
+// The outputs' rows from `first` on.
+LayerOutputs rows_from(const LayerOutputs& outputs, int first, const DecoderLayer& layer, const AttentionArgs& args) {
+  LayerOutputs own = outputs;
+  const auto move = [first](auto*& rows, int64_t width) {
+    if (rows != nullptr) rows += first * width;
+  };
+  const int64_t width = layer.o.weight.rows(), ff = layer.up.weight.rows();
+  const int64_t z_width = int64_t{args.heads} * args.head_dim, kv_width = int64_t{args.kv_heads} * args.head_dim;
+  for (float** rows : {&own.attn_norm, &own.attn_out, &own.resid_mid, &own.mlp_norm, &own.mlp_out, &own.resid_post}) {
+    move(*rows, width);
+  }
+  for (float** rows : {&own.q, &own.q_rot, &own.attn_z}) move(*rows, z_width);
+  for (float** rows : {&own.k, &own.v, &own.k_rot}) move(*rows, kv_width);
+  for (float** rows : {&own.mlp_gate, &own.mlp_up, &own.mlp_act}) move(*rows, ff);
+  move(own.scores, 1);
+  move(own.pattern, 1);
+  return own;
+}
+
+cudaError_t run_group(const DecoderLayer& layer, const AttentionArgs& args, const DecoderScratch& s, float* resid,
+                      const LayerOutputs& outputs, cudaStream_t stream) {
+  cudaError_t error = attention_input(layer, args, resid, s, outputs, stream);
+  if (error == cudaSuccess) error = attend(args, s, outputs, stream);
+  if (error == cudaSuccess) error = attention_output(layer, args, s, resid, outputs, stream);
+  if (error == cudaSuccess) error = mlp_input(layer, args.row_count, resid, s, outputs, stream);
+  if (error == cudaSuccess) error = mlp_output(layer, args.row_count, s, resid, outputs, stream);
+  return error;
+}
+
 }  // namespace
 
 bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args) {
@@ -25,10 +54,11 @@ bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args) {
   const auto has = [](const Linear& l, int64_t outputs, int64_t columns) {
     return fits_product(l, columns) && l.weight.rows() == outputs;
   };
-  return args.row_count <= kMostFusedRows && args.head_dim % 4 == 0 && args.head_dim <= kMostHeadDim &&
-         has(layer.q, z_width, width) && has(layer.k, kv_width, width) && has(layer.v, kv_width, width) &&
-         has(layer.o, width, z_width) && (layer.gate.weight.empty() || has(layer.gate, ff, width)) &&
-         has(layer.up, ff, width) && has(layer.down, width, ff);
+  const bool few = args.row_count <= kMostFusedRows || (args.row_count <= kMostGroupedRows && has_few_rows_each(args));
+  return few && args.head_dim % 4 == 0 && args.head_dim <= kMostHeadDim && has(layer.q, z_width, width) &&
+         has(layer.k, kv_width, width) && has(layer.v, kv_width, width) && has(layer.o, width, z_width) &&
+         (layer.gate.weight.empty() || has(layer.gate, ff, width)) && has(layer.up, ff, width) &&
+         has(layer.down, width, ff);
 }
 
 size_t decoder_scratch_floats(int heads, int head_dim, int ff) {
@@ -53,11 +83,14 @@ cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, 
   if (args.row_count == 0) return cudaSuccess;
   if (!fits_decoder_layer(layer, args)) return cudaErrorInvalidValue;
   const DecoderScratch s = lay_out(scratch, args.heads, args.head_dim);
-  cudaError_t error = attention_input(layer, args, resid, s, outputs, stream);
-  if (error == cudaSuccess) error = attend(args, s, outputs, stream);
-  if (error == cudaSuccess) error = attention_output(layer, args, s, resid, outputs, stream);
-  if (error == cudaSuccess) error = mlp_input(layer, args.row_count, resid, s, outputs, stream);
-  if (error == cudaSuccess) error = mlp_output(layer, args.row_count, s, resid, outputs, stream);
+  cudaError_t error = cudaSuccess;
+  for (int first = 0; first < args.row_count && error == cudaSuccess; first += kMostFusedRows) {
+    AttentionArgs group = args;
+    group.rows += first;
+    group.row_count = std::min(args.row_count - first, kMostFusedRows);
+    error = run_group(layer, group, s, resid + first * layer.o.weight.rows(), rows_from(outputs, first, layer, args),
+                      stream);
+  }
   return error;
 }
 

@@ -174,8 +174,9 @@ __device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows
   }
 }
 
+// Registers for one block alone: with room for two the splits on their way would spill.
 template <int kRows>
-__global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>)
+__global__ void __launch_bounds__(kProductThreads, 1)
     add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window,
                   const KeyRow* pattern) {
   SplitsSource<kRows> source(splits);

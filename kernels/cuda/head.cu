@@ -1,4 +1,6 @@
 // The head: the last norm, the logits of the rows that want them, their soft-cap.
+#include <algorithm>
+
 #include "kernels/cuda/product_sources.h"
 
 namespace glassbox::cuda {
@@ -11,8 +13,9 @@ struct Head {
   NormInput input;
   WeightMatrix weights;
   float soft_cap;
-  float* logits;      // [count, V]
-  float* final_norm;  // optional [rows, C], of all rows
+  float* logits;       // [count, V]
+  const float* resid;  // [rows, C], all rows
+  float* final_norm;   // optional [rows, C], of all rows
   int rows;
 };
 
@@ -36,13 +39,27 @@ template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_logits(Head a) {
   NormSource<kRows> source(a.input, a.plan.columns);
   multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, HeadFinish{a});
-  store_norms(a.input.norm, a.input.x, a.rows, a.plan.columns, a.final_norm);
+  store_norms(a.input.norm, a.resid, a.rows, a.plan.columns, a.final_norm);
+}
+
+cudaError_t run_group(Head& a, int64_t columns, cudaStream_t stream) {
+  WeightMatrix* const matrices[] = {&a.weights};
+  return with_kernel_rows(a.input.rows, [&](auto kernel_rows) {
+    a.plan = plan_product({.rows = kernel_rows,
+                           .outputs = kOutputs,
+                           .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
+                           .columns = columns},
+                          matrices);
+    spread_over_device(a.plan, reinterpret_cast<const void*>(make_logits<kernel_rows>));
+    return launch_early(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
+                        stream, a);
+  });
 }
 
 }  // namespace
 
 bool fits_head(const Linear& layer, int64_t count) {
-  return count <= kMostFusedRows && fits_product(layer, layer.weight.columns());
+  return count <= kMostGroupedRows && fits_product(layer, layer.weight.columns());
 }
 
 cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
@@ -56,24 +73,21 @@ cudaError_t head(const Norm& norm, const Linear& layer, float soft_cap, const fl
                : layernorm(resid, norm.weight, norm.bias, norm.eps, rows, columns, final_norm, stream);
   }
   if (!fits_head(layer, count) || count > rows) return cudaErrorInvalidValue;
-  Head a{};
-  a.input = {norm, resid, logit_rows, static_cast<int>(count)};
-  a.weights = weight_matrix(layer);
-  a.soft_cap = soft_cap;
-  a.logits = logits;
-  a.final_norm = final_norm;
-  a.rows = static_cast<int>(rows);
-  WeightMatrix* const matrices[] = {&a.weights};
-  return with_kernel_rows(a.input.rows, [&](auto kernel_rows) {
-    a.plan = plan_product({.rows = kernel_rows,
-                           .outputs = kOutputs,
-                           .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
-                           .columns = columns},
-                          matrices);
-    spread_over_device(a.plan, reinterpret_cast<const void*>(make_logits<kernel_rows>));
-    return launch_early(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
-                        stream, a);
-  });
+  cudaError_t error = cudaSuccess;
+  for (int64_t first = 0; first < count && error == cudaSuccess; first += kMostFusedRows) {
+    Head a{};
+    a.input = {norm, logit_rows == nullptr ? resid + first * columns : resid,
+               logit_rows == nullptr ? nullptr : logit_rows + first,
+               static_cast<int>(std::min<int64_t>(count - first, kMostFusedRows))};
+    a.weights = weight_matrix(layer);
+    a.soft_cap = soft_cap;
+    a.logits = logits + first * a.weights.outputs;
+    a.resid = resid;
+    a.final_norm = first == 0 ? final_norm : nullptr;
+    a.rows = static_cast<int>(rows);
+    error = run_group(a, columns, stream);
+  }
+  return error;
 }
 
 }  // namespace glassbox::cuda

@@ -125,6 +125,20 @@ TEST_CASE("a fused layer may be launched for more keys than its rows have", "[pa
   }
 }
 
+TEST_CASE("a fused layer runs rows of many sequences in groups", "[parity]") {
+  constexpr int32_t kSequences = 19;  // two groups and a rest
+  std::vector<int32_t> lengths;
+  std::vector<RowPosition> rows;
+  for (int32_t s = 0; s < kSequences; ++s) {
+    lengths.push_back(3 + s * 17 % 90);
+    rows.push_back({s, lengths.back() - 1});
+  }
+  const LayerProblem problem({.cache = DType::f32}, lengths, rows);
+  const LayerValues truth = problem.composed();
+  under_schedules([&] { check_layer(problem, problem.fused(Stores::all), truth, bound_for(problem.s)); });
+  CHECK(same_bits(problem.fused(Stores::nothing).resid, problem.fused(Stores::all).resid));
+}
+
 TEST_CASE("a fused layer refuses what it cannot do", "[parity]") {
   const auto error_for = [](const LayerSettings& settings, size_t rows) {
     std::vector<RowPosition> all;
@@ -239,6 +253,8 @@ TEST_CASE("the fused head agrees with the composed one", "[parity][short]") {
   HeadProblem(DType::q8_0, 66, 96, 3, NormKind::layer).check({2, 0}, 2.0f, 1e-11);
   HeadProblem(DType::q6_k, 9, 256, 8).check({}, 0, 1e-12);
   HeadProblem(DType::q4_k, 9, 256, 8).check({7}, 0, 1e-12);
+  HeadProblem(DType::q8_0, 21, 64, 17).check({}, 0, 1e-12);  // in groups
+  HeadProblem(DType::q8_0, 21, 64, 40).check({39, 2, 4, 6, 8, 10, 12, 14, 16, 18, 3}, 0, 1e-12);
 }
 
 TEST_CASE("the fused head where a block makes several tiles", "[parity]") {
