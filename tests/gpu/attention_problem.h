@@ -55,6 +55,7 @@ class Caches {
   static constexpr size_t kGap = 64;
   void describe(AttentionArgs& args, std::byte* const* const* sequences) const {
     args.sequences = sequences;
+    args.sequence_count = static_cast<int>(host_sequences_.size());
     args.keys_at = kGap;
     args.values_at = static_cast<int64_t>(kGap + side_);
     args.dtype = dtype_;
