@@ -4,8 +4,6 @@
 #
 # The kernels are compiled for each architecture, and as PTX for those to come; 8.6 and 8.9 run the code of 8.0. The runtime
 # is linked in; it looks for the driver when the program starts.
-set(GLASSBOX_CUDA_ARCHITECTURES 75 80 90 100 120 CACHE STRING
-    "What the CUDA kernels are compiled for, as a list; one alone builds in a third of the time, while they are worked on")
 set(cuda_architectures ${GLASSBOX_CUDA_ARCHITECTURES})
 
 get_filename_component(cuda_root ${GLASSBOX_NVCC} REALPATH)
