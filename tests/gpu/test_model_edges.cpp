@@ -20,7 +20,7 @@ struct Call {
 };
 // A prefill by the operations for many rows, then steps: met for the first time, recorded, from the recording, with
 // taps likewise, and some rows at once.
-const std::vector<Call> kUsualCalls = {{21, Taps::all},    {1, Taps::none},   {1, Taps::none},   {1, Taps::none},
+const std::vector<Call> kUsualCalls = {{40, Taps::all},    {1, Taps::none},   {1, Taps::none},   {1, Taps::none},
                                        {1, Taps::stored},  {1, Taps::stored}, {1, Taps::stored}, {3, Taps::all},
                                        {12, Taps::stored}, {1, Taps::none}};
 
