@@ -121,12 +121,10 @@ Result<void> check_edit(const Edit& edit, const ModelConfig& config) {
 }
 
 Edit without_effect(const Edit& edit) {
-  Edit neutral = edit;
+  Edit neutral;
   neutral.kind = EditKind::scale;
-  neutral.factor = 1.0f;
-  neutral.key.reset();
-  neutral.vector.clear();
-  neutral.patch_tokens.clear();
+  neutral.tap = edit.tap;
+  neutral.layer = edit.layer;
   return neutral;
 }
 

@@ -45,7 +45,7 @@ struct Edit {
 // editable, a vector of the wrong size, a cut at another tap.
 Result<void> check_edit(const Edit& edit, const ModelConfig& config);
 
-// The same place, and nothing changes there: x ← 1 · x.
+// At the same tap and layer, and nothing changes there: x ← 1 · x.
 Edit without_effect(const Edit& edit);
 
 // As the Document stores it; see edit_help() for the fields.

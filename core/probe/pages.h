@@ -101,26 +101,4 @@ class Page {
   int64_t width_;
 };
 
-// Which pages hold a line of tokens: for each (tap, layer), slices in order of position.
-class PageTable {
- public:
-  struct Slice {
-    std::shared_ptr<const Page> page;
-    int begin, end;  // the part of the page that is valid here
-  };
-
-  // Adds the positions [page->begin(), end) of a page; slices that reach into them are cut back.
-  void insert(std::shared_ptr<const Page> page, int end);
-  const Page* find(Tap tap, int layer, int position) const;
-  // First position in [0, length) that no page covers; `length` when all are covered.
-  int first_missing(Tap tap, int layer, int length) const;
-  void truncate(int length);                // drops what lies at or after position `length`
-  void drop(Tap tap, int layer, int from);  // the same for one tap and layer
-  size_t bytes() const;                     // of the pages referred to
-  void clear() { slices_.clear(); }
-
- private:
-  std::map<std::pair<Tap, int>, std::vector<Slice>> slices_;
-};
-
 }  // namespace glassbox

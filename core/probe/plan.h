@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/probe/edits.h"
-#include "core/probe/pages.h"
+#include "core/probe/page_table.h"
 
 namespace glassbox {
 

@@ -20,7 +20,7 @@ namespace glassbox {
 struct ViewRequest {
   uint64_t id = 0;  // increases; a published view carries the id that it answers
   StepRequest step;
-  bool with_baseline = false;  // also the same tokens without edits, for before and after
+  bool with_baseline = false;  // also the same tokens without what the edits do, for before and after
 };
 
 struct EngineView {
@@ -35,7 +35,7 @@ struct EngineStatus {
   float progress = 0;       // of the running request, 0 … 1
   double busy_seconds = 0;  // how long it has been running
   size_t kv_bytes = 0, page_bytes = 0;
-  DeviceMemory device;  // of the GPU, whoever takes it; asked for now and then
+  DeviceMemory device;      // of the GPU, whoever takes it; asked for now and then
   double prefill_rate = 0;  // tok/s, of the last call with 16 rows or more; 0: none yet
   double decode_rate = 0;   // tok/s, of the last calls with one row
   std::string kernel_path;  // Ops::description() of the backend in use

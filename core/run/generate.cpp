@@ -28,14 +28,15 @@ class TokenSource {
   // The token after `tokens`; more than `wanted` will not be asked for, this one included.
   Result<Next> next(const std::vector<int32_t>& tokens, int wanted, const StepProgress& progress) {
     const bool prompt = tokens.size() == request_.tokens.size();
-    if (prompt || !sessions_.ops().draws() || edited()) return draw_on_host(tokens, progress);
+    if (prompt || !sessions_.ops().draws() || edited() || no_room_) return draw_on_host(tokens, progress);
     if (progress && !progress(1.0)) return Error{ErrorKind::cancelled, "Cancelled.", "", "", ""};
     Result<std::optional<Next>> drawn = draw_beside(tokens, wanted);
     if (drawn && *drawn) return **drawn;
     // Where the device did not draw, or failed, the host has all that was drawn so far; what was on its way is lost.
     line_.reset();
     if (!drawn && !is_of_device(drawn.error())) return drawn.error();
-    if (!drawn && drawn.error().kind == ErrorKind::device) {
+    no_room_ = !drawn && drawn.error().kind == ErrorKind::device_memory;
+    if (!drawn && !no_room_) {
       if (const Result<void> left = sessions_.leave_device(drawn.error()); !left) return left.error();
     }
     return draw_on_host(tokens, progress);
@@ -77,6 +78,7 @@ class TokenSource {
   const GenerateRequest& request_;
   DrawSettings settings_;
   std::unique_ptr<DrawnLine> line_;  // while the device draws
+  bool no_room_ = false;             // for that
 };
 
 }  // namespace

@@ -101,8 +101,8 @@ bool SessionStore::drop_other_lines() {
 Result<void> SessionStore::leave_device(const Error& failure) {
   if (!other_) return failure;
   const OtherOps other = std::exchange(other_, {});
-  return report_failures([&]() -> Result<void> {
-    Result<std::shared_ptr<Ops>> ops = other(failure);
+  const Result<void> moved = report_failures([&]() -> Result<void> {
+    Result<std::shared_ptr<Ops>> ops = other();
     if (!ops) return ops.error();
     Place next(model_, ops.take());
     sessions_.clear();
@@ -110,6 +110,8 @@ Result<void> SessionStore::leave_device(const Error& failure) {
     std::swap(place_, next);
     return {};
   });
+  if (moved && left_) left_(failure);
+  return moved;
 }
 
 Result<void> SessionStore::check(const StepRequest& request) const {
@@ -221,25 +223,34 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
     int layer, begin;
   };
   std::vector<Missing> missing;
-  for (const TapNeed& need : needs.needs) {
-    for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
-      const int first = session.pages.first_missing(need.tap, layer, length);
-      if (first >= length) continue;
-      const bool known = std::any_of(missing.begin(), missing.end(),
-                                     [&](const Missing& m) { return m.tap == need.tap && m.layer == layer; });
-      if (!known) missing.push_back({need.tap, layer, first});
-      start = std::min(start, first);
-      if (need.tap == Tap::logits) logits_start = std::min(logits_start, first);
+  const auto find_missing = [&] {
+    missing.clear();
+    for (const TapNeed& need : needs.needs) {
+      for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
+        const int first = session.pages.first_missing(need.tap, layer, length);
+        if (first >= length) continue;
+        const bool known = std::any_of(missing.begin(), missing.end(),
+                                       [&](const Missing& m) { return m.tap == need.tap && m.layer == layer; });
+        if (!known) missing.push_back({need.tap, layer, first});
+        start = std::min(start, first);
+        if (need.tap == Tap::logits) logits_start = std::min(logits_start, first);
+      }
     }
-  }
+  };
+  find_missing();
   if (kept == nullptr) {
     start = std::min(start, length - 1);
     logits_start = std::min(logits_start, length - 1);
   }
   if (start >= length) {
     logits = kept->logits;
-    step.path = kept->path;
+    step.path = join_hashes(kept->path, session.calls.hash());
     return {};
+  }
+  // What is computed again may round otherwise: all that is seen of these rows is of one run.
+  if (start < session.kv.length() && !place_.ops->on_host()) {
+    session.pages.truncate(start);
+    find_missing();
   }
 
   TapPlan plan(config);
@@ -301,17 +312,18 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
   }
   if (kept == nullptr) {
     logits.erase(logits.begin(), logits.end() - config.vocab);
-    step.path = session.calls.hash();
-    logits_.push_front({recipe, logits, step.path});
+    logits_.push_front({recipe, logits, session.calls.hash()});
     if (logits_.size() > kKeptLogits) logits_.pop_back();
+    kept = &logits_.front();
   } else {
     logits = kept->logits;
-    step.path = kept->path;
   }
+  step.path = join_hashes(kept->path, session.calls.hash());
   return {};
 }
 
 Result<std::shared_ptr<const Step>> SessionStore::run(const StepRequest& request, const StepProgress& progress) {
+  lines_in_use_ = 1;
   return persist([&] { return run_here(request, progress); });
 }
 
@@ -335,10 +347,11 @@ Result<Comparison> SessionStore::compare(const StepRequest& request, const StepP
     if (!plain) return plain.error();
     both = {step.take(), plain.take()};
     if (both.step->recipe.kernel_path != both.baseline->recipe.kernel_path) continue;
-    if (on_host || both.step->path == both.baseline->path) break;
+    if (on_host || both.step->path == both.baseline->path || tries + 1 == kMostComparisons) break;
     forget(both.step->recipe);
     forget(both.baseline->recipe);
   }
+  lines_in_use_ = 2;
   return both;
 }
 
@@ -453,8 +466,9 @@ Result<void> SessionStore::run_logits_here(std::span<const int32_t> tokens, Prec
 }
 
 void SessionStore::trim_pages(size_t bytes) {
-  for (auto it = sessions_.rbegin(); it != sessions_.rend() && place_.pages->live_bytes() > bytes; ++it) {
-    if (std::next(it) != sessions_.rend()) it->pages.clear();  // the line in use keeps its own
+  size_t left = sessions_.size();
+  for (auto it = sessions_.rbegin(); left > lines_in_use_ && place_.pages->live_bytes() > bytes; ++it, --left) {
+    it->pages.clear();
   }
 }
 

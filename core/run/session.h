@@ -30,20 +30,24 @@ struct Comparison {
 
 class DrawnLine;
 
-// Where sessions go on whose device has failed, so: the backend to take, or why there is none.
-using OtherOps = std::function<Result<std::shared_ptr<Ops>>(const Error& failure)>;
+// Where sessions go on whose device has failed: the backend to take, or why there is none.
+using OtherOps = std::function<Result<std::shared_ptr<Ops>>()>;
 
 // Where the backend has a memory of its own, that may be full, and it may fail. Then run() and run_logits() do what can
 // be done: first they drop what is kept of other lines, and try again; then they leave the device, once, for the
 // backend that `other` gives (go_on_with), and compute there what was asked for. It has to read a line's tokens again;
-// what is drawn after them depends on their number alone, so a text goes on where it was.
+// the random numbers after them depend on their number alone, so a text goes on where it was.
 class SessionStore {
  public:
   // `max_sessions`: how many lines keep their caches and pages.
   SessionStore(std::shared_ptr<const Model> model, std::shared_ptr<Ops> ops, int max_sessions = 8);
   ~SessionStore();
 
-  void go_on_with(OtherOps other) { other_ = std::move(other); }
+  // `left` is called when it has gone on there; it may be empty.
+  void go_on_with(OtherOps other, std::function<void(const Error& failure)> left) {
+    other_ = std::move(other);
+    left_ = std::move(left);
+  }
   // Leaves the device that has failed so, as run() does by itself. Errors: the failure, when there is no other backend;
   // why there is none. Precondition: no DrawnLine is in use.
   Result<void> leave_device(const Error& failure);
@@ -110,8 +114,10 @@ class SessionStore {
   std::shared_ptr<const Model> model_;
   Place place_;
   OtherOps other_;
+  std::function<void(const Error& failure)> left_;
   std::list<Session> sessions_;   // most recently used first
   std::list<KeptLogits> logits_;  // most recently used first
+  size_t lines_in_use_ = 1;       // the first of the sessions: the last step's, and its baseline's
   int max_sessions_;
   bool poison_ = false;
 };

@@ -24,8 +24,7 @@ Result<StartedSessions> start_sessions(const std::shared_ptr<const Model>& model
       return {};
     });
   };
-  const OtherOps cpu = [open = start.open_device, options = start.cpu,
-                        model](const Error&) -> Result<std::shared_ptr<Ops>> {
+  const OtherOps cpu = [open = start.open_device, options = start.cpu, model]() -> Result<std::shared_ptr<Ops>> {
     const Result<OpenDevice> other = open({DeviceChoice::Kind::cpu}, options, *model);
     if (!other) return other.error();
     return other->ops;
@@ -34,7 +33,7 @@ Result<StartedSessions> start_sessions(const std::shared_ptr<const Model>& model
   const bool insist = start.insist && start.device.kind == DeviceChoice::Kind::cuda;
   if (!placed && is_of_device(placed.error()) && !insist) {
     opened->ops.reset();
-    const Result<std::shared_ptr<Ops>> ops = cpu(placed.error());
+    const Result<std::shared_ptr<Ops>> ops = cpu();
     if (!ops) return ops.error();
     started.note = note_of(placed.error());
     started.index = -1;
@@ -42,10 +41,8 @@ Result<StartedSessions> start_sessions(const std::shared_ptr<const Model>& model
   }
   if (!placed) return placed.error();
   if (!started.sessions->ops().on_host()) {
-    started.sessions->go_on_with([cpu, left = start.left](const Error& failure) {
-      Result<std::shared_ptr<Ops>> ops = cpu(failure);
-      if (ops && left) left(note_of(failure));
-      return ops;
+    started.sessions->go_on_with(cpu, [left = start.left](const Error& failure) {
+      if (left) left(note_of(failure));
     });
   }
   return started;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/probe/edits.h"
-#include "core/probe/pages.h"
+#include "core/probe/page_table.h"
 #include "kernels/hash.h"
 #include "kernels/ops.h"
 
@@ -34,8 +34,8 @@ struct Step {
   uint64_t logits_hash = 0;
   PageTable pages;
   StepTiming timing;
-  // Of the calls that computed its rows. Where the rounding depends on these, as on a GPU, steps of one path can be
-  // compared to the last bit.
+  // Of the calls that computed its rows. Where the rounding depends on these, as on a GPU, steps of one path that are
+  // edited at the same taps and layers can be compared to the last bit.
   uint64_t path = 0;
 
   int length() const { return static_cast<int>(recipe.tokens.size()); }

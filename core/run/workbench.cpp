@@ -173,8 +173,11 @@ void Workbench::load_model(const std::string& path) {
 void Workbench::choose_device(const DeviceChoice& choice) {
   impl_->device = choice;
   // It is in use already, and has perhaps no memory for the model a second time.
-  const bool same =
-      choice == impl_->device_in_use || (choice.kind == DeviceChoice::Kind::cuda && choice.index == gpu_in_use_);
+  const auto usable = [](const CudaDevice& device) { return device.problem.empty(); };
+  const bool only_one = std::count_if(gpus_.devices.begin(), gpus_.devices.end(), usable) == 1;
+  const bool same = choice == impl_->device_in_use ||
+                    (choice.kind == DeviceChoice::Kind::cuda && choice.index == gpu_in_use_) ||
+                    (choice.kind == DeviceChoice::Kind::automatic && only_one);
   if (!loading() && gpu_in_use_ >= 0 && same) {
     impl_->device_in_use = choice;
     return;

@@ -32,7 +32,7 @@ struct View {
   uint64_t id = 0;              // grows with each published step
   std::vector<int32_t> tokens;  // of the step
   std::shared_ptr<const Step> step;
-  std::shared_ptr<const Step> baseline;              // without edits; null when there are none
+  std::shared_ptr<const Step> baseline;              // without what the edits do; null when there are none
   std::shared_ptr<const ChainResult> chain;          // of step.logits under the document's settings
   std::shared_ptr<const DistributionChange> change;  // baseline → step
   std::shared_ptr<const Thumbnails> thumbnails;

@@ -124,7 +124,7 @@ cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, floa
 inline constexpr int kMostFusedRows = 8;     // of one launch
 inline constexpr int kMostGroupedRows = 32;  // of one call, which runs them in groups
 
-// Floats of scratch memory that a layer needs, for any number of rows up to kMostFusedRows.
+// Floats of scratch memory that a layer needs, for any number of rows.
 size_t decoder_scratch_floats(int heads, int head_dim, int ff);
 
 // Whether decoder_layer() and head() can do it: at most kMostGroupedRows rows; D at most kMostHeadDim; D, C and F

@@ -26,7 +26,7 @@ struct Pair<DType::f16> {
   using Value = uint16_t;
   // count: how many of the two there are; the others become 0.
   __device__ void load(const Value* from, int count) {
-    bits = count >= 2 ? *reinterpret_cast<const uint32_t*>(from) : count == 1 ? *from : 0;
+    bits = count >= 2 ? load_new(reinterpret_cast<const uint32_t*>(from)) : count == 1 ? load_new(from) : 0;
   }
   __device__ float first() const { return half_value(static_cast<uint16_t>(bits)); }
   __device__ float second() const { return half_value(static_cast<uint16_t>(bits >> 16)); }
@@ -36,7 +36,8 @@ template <>
 struct Pair<DType::f32> {
   using Value = float;
   __device__ void load(const Value* from, int count) {
-    both = count >= 2 ? *reinterpret_cast<const float2*>(from) : make_float2(count == 1 ? *from : 0.0f, 0.0f);
+    both = count >= 2 ? load_new(reinterpret_cast<const float2*>(from))
+                      : make_float2(count == 1 ? load_new(from) : 0.0f, 0.0f);
   }
   __device__ float first() const { return both.x; }
   __device__ float second() const { return both.y; }
@@ -109,13 +110,14 @@ __device__ void load_values(const Attention& a, const Place& p, int b, int slice
   }
 }
 
-// The keys and values of the split's blocks come into the second-level cache. Those of the newest position may still be
-// on their way: they meet there.
+// The keys and values of the split's first blocks come into the second-level cache: as many as there is time for before
+// the wait is over, and room for of all splits and heads. Those of the newest position may still be on their way: they
+// meet there.
 template <DType kType>
 __device__ void prefetch_split(const Attention& a, const Place& p) {
-  constexpr int kLine = 128;
+  constexpr int kLine = 128, kMostBlocks = 4;
   const int bytes = a.args.head_dim * kKvBlock * static_cast<int>(sizeof(typename Pair<kType>::Value));
-  for (int b = p.begin; b < p.end; ++b) {
+  for (int b = p.begin; b < p.end && b < p.begin + kMostBlocks; ++b) {
     const std::byte* const of_head = p.blocks[b] + int64_t{p.kv_head} * bytes;
     for (int at = static_cast<int>(threadIdx.x) * kLine; at < bytes; at += kThreads * kLine) {
       prefetch(of_head + a.args.keys_at + at);

@@ -194,9 +194,7 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
     a.plan = plan_product(
         {.rows = rows, .outputs = kOutputs, .tiles = tiles, .columns = layer.q.weight.columns(), .apart = true},
         matrices);
-    spread_over_device(a.plan, reinterpret_cast<const void*>(make_attention_input<rows>));
-    return launch_early(make_attention_input<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
-                        stream, a);
+    return launch_product(make_attention_input<rows>, a, stream);
   });
 }
 
@@ -219,8 +217,7 @@ cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, c
                            .columns = layer.up.weight.columns()},
                           std::span(matrices).first(gated ? 2 : 1));
     const auto kernel = gated ? make_mlp_input<kernel_rows, true> : make_mlp_input<kernel_rows, false>;
-    spread_over_device(a.plan, reinterpret_cast<const void*>(kernel));
-    return launch_early(kernel, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a);
+    return launch_product(kernel, a, stream);
   });
 }
 

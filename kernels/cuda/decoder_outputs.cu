@@ -169,7 +169,7 @@ __device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows
     const int64_t end = wanted.width > length ? wanted.width : length;
     for (int64_t j = threadIdx.x; j < end; j += blockDim.x) {
       const bool seen = j >= first && j < length && softmax.total > 0;
-      weights[j] = seen ? expf(weights[j] - softmax.largest) / softmax.total : 0.0f;
+      weights[j] = seen ? expf(load_new(weights + j) - softmax.largest) / softmax.total : 0.0f;
     }
   }
 }
@@ -219,9 +219,7 @@ cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& arg
                            args.heads, args.head_dim,   outputs.attn_z};
   return with_kernel_rows(args.row_count, [&](auto rows) {
     make_plan(a, rows, layer.o.weight.columns());
-    spread_over_device(a.plan, reinterpret_cast<const void*>(add_attention<rows>));
-    return launch_early(add_attention<rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
-                        splits, args.rows, args.window, outputs.pattern);
+    return launch_product(add_attention<rows>, a, stream, splits, args.rows, args.window, outputs.pattern);
   });
 }
 
@@ -230,9 +228,7 @@ cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch
   ResidualOutput a = residual_output(layer.down, rows, resid, outputs.mlp_out, outputs.resid_post);
   return with_kernel_rows(rows, [&](auto kernel_rows) {
     make_plan(a, kernel_rows, layer.down.weight.columns());
-    spread_over_device(a.plan, reinterpret_cast<const void*>(add_mlp<kernel_rows>));
-    return launch_early(add_mlp<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes, stream, a,
-                        RowsInput{scratch.act, rows});
+    return launch_product(add_mlp<kernel_rows>, a, stream, RowsInput{scratch.act, rows});
   });
 }
 

@@ -23,10 +23,9 @@
 //     launch that was not early, which waited for it: a step begins with such a one, so that is what was sent for the
 //     step, its rows, positions and tables; not the cache, nor what the step computes
 //   - writes none
-// What launches before have written is read by load_new(): past the first-level cache, which is emptied when a kernel
-// begins and not when it has waited.
 // What is in the stream after an early launch and is not launched early itself waits for its end as ever. The emulator
-// checks all of this.
+// checks all of this. Not checked, and a precaution: what launches before have written, and a kernel reads once, it
+// reads by load_new(), past the first-level cache.
 #pragma once
 
 #include <cstddef>

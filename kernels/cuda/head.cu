@@ -50,9 +50,7 @@ cudaError_t run_group(Head& a, int64_t columns, cudaStream_t stream) {
                            .tiles = (a.weights.outputs + kOutputs - 1) / kOutputs,
                            .columns = columns},
                           matrices);
-    spread_over_device(a.plan, reinterpret_cast<const void*>(make_logits<kernel_rows>));
-    return launch_early(make_logits<kernel_rows>, dim3(a.plan.blocks), dim3(a.plan.threads), a.plan.shared_bytes,
-                        stream, a);
+    return launch_product(make_logits<kernel_rows>, a, stream);
   });
 }
 

@@ -221,9 +221,18 @@ struct ProductShape {
 // Sets the matrices' chunk_bytes; all have the same K.
 ProductPlan plan_product(const ProductShape& shape, std::span<WeightMatrix* const> matrices);
 
-// Lets as many blocks run as the kernel's registers and the device's multiprocessors have room for at a time; where
+// Lets as many blocks run as the device has room for at a time, by the kernel's registers and shared memory; where
 // there are more tiles, a block makes several and keeps its x. For the device that the thread works on.
 void spread_over_device(ProductPlan& plan, const void* kernel);
+
+// Launches a kernel that multiplies by arguments.plan, so spread.
+template <class Arguments, class... More>
+cudaError_t launch_product(void (*kernel)(Arguments, More...), Arguments& arguments, cudaStream_t stream,
+                           std::type_identity_t<More>... more) {
+  ProductPlan& plan = arguments.plan;
+  spread_over_device(plan, reinterpret_cast<const void*>(kernel));
+  return launch_early(kernel, dim3(plan.blocks), dim3(plan.threads), plan.shared_bytes, stream, arguments, more...);
+}
 
 // Whether the layer's weights are as multiply() needs them.
 bool fits_product(const Linear& layer, int64_t columns);

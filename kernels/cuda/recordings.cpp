@@ -56,13 +56,16 @@ void Recordings::run(const Ops::RepeatKey& key, cudaStream_t stream, const std::
 
 // What spoils a recording need not be the device's end: another thread may have waited for the whole device meanwhile,
 // a driver may not record early launches, or there is no memory for a graph. The operations run without it then; if it
-// is the device after all, they say so.
+// is the device after all, they say so. The last try is without early launches, which stay away if that helps.
 void Recordings::try_to_record(Recording& recording, cudaStream_t stream, const std::function<void()>& operations) {
   try {
     recording.graph = record(stream, operations);
+  } catch (const DeviceMemoryError&) {
+    ++recording.failures;
   } catch (const DeviceError&) {
     (void)cudaGetLastError();  // it would be taken for the next call's
-    if (++recording.failures == kMostFailures - 1) allow_early_launches(false);
+    ++recording.failures;
+    allow_early_launches(recording.failures != kMostFailures - 1);
   }
 }
 
