@@ -21,7 +21,8 @@
 
 namespace glassbox {
 
-// exact: fp32 arithmetic on dequantised weights, fp32 cache. fast: quantised dot products, f16 cache.
+// exact: fp32 arithmetic on dequantised weights, fp32 cache. fast: f16 cache; quantised dot products on the CPU, and on a
+// GPU products of many rows in TF32.
 enum class Precision : uint8_t { exact, fast };
 
 // y = x Wᵀ + b

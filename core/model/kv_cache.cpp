@@ -47,8 +47,8 @@ KvPool::Block KvPool::take() {
 }
 
 void KvPool::release_unused() {
-  std::vector<Buffer>
-      unused;  // goes when the lock is gone: a device waits for all its work before it takes memory back
+  // Goes when the lock is gone: a device waits for all its work before it takes memory back.
+  std::vector<Buffer> unused;
   std::lock_guard lock(shelf_->mutex);
   for (Buffer& slab : shelf_->slabs) {
     const auto inside = [&slab](const std::byte* block) {

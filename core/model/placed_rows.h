@@ -19,8 +19,8 @@ struct PlacedRows {
 };
 
 // Lays out what the operations read of the rows. Where these may be recorded, `repeated`, all that their launches
-// depend on is rounded up, so that it seldom changes. The caller fills scores and pattern and
-// sends the inputs. Throws std::bad_alloc.
+// depend on is rounded up, so that it seldom changes. The caller fills scores and pattern and sends the inputs. Throws
+// std::bad_alloc.
 PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Workspace& ws, bool repeated);
 
 }  // namespace glassbox

@@ -22,7 +22,7 @@ MIB = 1 << 20
 US, APART = "Glassbox", "without overlap"
 NO_PEER = "not run: no peer (tests/gpu/run pack-peer)"
 
-# What issue 5 asks for, on an H100 with the default model.
+# The project's goals, on an H100 with the default model.
 LEAST_DECODE = (2000, 3000)  # tok/s of one stream
 LEAST_PREFILL = 200_000  # tok/s of a prompt of 512 tokens
 LEAST_RATIO = 2  # of decoding, over llama.cpp's CUDA backend in the same run
