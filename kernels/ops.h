@@ -21,8 +21,7 @@
 
 namespace glassbox {
 
-// exact: fp32 arithmetic on dequantised weights, fp32 cache. fast: f16 cache; quantised dot products on the CPU, and on a
-// GPU products of many rows in TF32.
+// exact: fp32 on dequantised weights, fp32 cache. fast: f16 cache; quantised dot products on a CPU, TF32 on a GPU.
 enum class Precision : uint8_t { exact, fast };
 
 // y = x Wᵀ + b

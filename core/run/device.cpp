@@ -186,10 +186,12 @@ Result<DeviceChoice> decide_device(const DeviceChoice& choice, CudaDevices& foun
 Result<OpenDevice> open_device(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   OpenDevice device;
   if (choice.kind != DeviceChoice::Kind::cpu) device.found = find_cuda_devices();
-  const Result<DeviceChoice> decided =
-      decide_device(choice, device.found, device_needs(model), ask_cuda_device, device.note);
-  if (!decided) return decided.error();
-  if (decided->kind == DeviceChoice::Kind::cuda) {
+  const DeviceNeeds needs = device_needs(model);
+  std::string failure;  // of the best one that was tried
+  while (true) {
+    const Result<DeviceChoice> decided = decide_device(choice, device.found, needs, ask_cuda_device, device.note);
+    if (!decided) return decided.error();
+    if (decided->kind != DeviceChoice::Kind::cuda) break;
     std::string problem;
     try {
       device.ops = make_cuda_ops(decided->index);
@@ -204,8 +206,10 @@ Result<OpenDevice> open_device(const DeviceChoice& choice, const CpuOptions& cpu
       return Error{ErrorKind::failed, "The GPU does not start: " + problem + ".", "--device " + to_string(choice), "",
                    "Leave --device out: it runs on the CPU then."};
     }
-    device.note = "On the CPU, because the GPU does not start: " + problem + ".";
+    if (failure.empty()) failure = "On the CPU, because the GPU does not start: " + problem + ".";
+    find_device(device.found, decided->index)->problem = "does not start: " + problem;  // so the next one is tried
   }
+  if (!failure.empty()) device.note = failure;
   device.ops = make_cpu_ops(cpu);
   if (!device.ops) return no_instruction_set();
   return device;

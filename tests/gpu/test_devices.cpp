@@ -20,6 +20,7 @@ struct Machine {
   ~Machine() {
     emulator::set_failure(cudaSuccess);
     emulator::set_device_count(1);
+    emulator::set_broken_device(-1);
     emulator::set_compute_capability(0);
     emulator::set_driver_version(0);
     emulator::set_without_code(false);
@@ -92,6 +93,22 @@ TEST_CASE("devices are looked at without a context on them, and asked without ta
   CudaDevice gone{7, "gone", 9, 0, 1, {}};
   ask_cuda_device(gone);
   CHECK(holds(gone.problem, "does not answer"));
+}
+
+TEST_CASE("auto takes the next GPU where the best does not start", "[device]") {
+  const Machine machine;
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  emulator::set_device_count(2);
+  emulator::set_broken_device(0);
+  const Result<OpenDevice> next = open_device({}, {1, "", false}, *model);
+  REQUIRE(next.ok());
+  CHECK(next->index == 1);
+  CHECK_FALSE(next->ops->on_host());
+  CHECK(next->note.empty());
+  CHECK(holds(next->found.devices[0].problem, "does not start"));
+  CHECK_FALSE(open_device({Kind::cuda, 0}, {1, "", false}, *model).ok());
+  emulator::set_device_count(1);
+  CHECK(holds(automatic(*model), "because the GPU does not start: starting a stream"));
 }
 
 TEST_CASE("a model whose heads the kernels do not take is seen before it runs", "[device]") {

@@ -95,6 +95,9 @@ void set_pinned_limit(size_t bytes);
 // How many devices there are, with one memory. What is of one device is refused where a thread has chosen another.
 void set_device_count(int count);
 
+// The device with this number answers, but nothing starts on it; −1: there is none such.
+void set_broken_device(int device);
+
 // What the devices say of themselves: compute capability 61 is 6.1; 0: as ever. And whether the program holds code for
 // it.
 void set_compute_capability(int both);

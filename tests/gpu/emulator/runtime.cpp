@@ -22,7 +22,7 @@ struct State {
   cudaError_t last_error = cudaSuccess, failure = cudaSuccess;
   std::map<uintptr_t, size_t> pinned;  // host memory that copies may read and write later
   size_t pinned_limit = 0;             // 0: none
-  int devices = 1;
+  int devices = 1, broken_device = -1;
   int compute_capability = 0, driver_version = 0;  // 0: what the schedule says, and the runtime's own
   bool without_code = false;
   std::map<const void*, int> most_shared;  // cudaFuncSetAttribute
@@ -244,6 +244,12 @@ void set_pinned_limit(size_t bytes) {
 
 void set_device_count(int count) {
   state().devices = count;
+}
+void set_broken_device(int device) {
+  state().broken_device = device;
+}
+bool is_broken(int device) {
+  return device == state().broken_device;
 }
 void settle_everywhere() {
   state().settled_everywhere = running().segment;

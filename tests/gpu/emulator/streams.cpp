@@ -144,6 +144,7 @@ extern "C" {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const std::scoped_lock lock(runtime_lock());
+  if (is_broken(current_device())) return finish(cudaErrorDevicesUnavailable);
   *stream = new CUstream_st;
   (*stream)->device = current_device();
   (*stream)->blocking = (flags & cudaStreamNonBlocking) == 0;

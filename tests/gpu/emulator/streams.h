@@ -44,6 +44,7 @@ void settle_everywhere();  // nothing is queued any more, and the host has waite
 void count_graph_launch();
 void count_launch();   // of a library's kernel
 int current_device();  // of the calling thread
+bool is_broken(int device);
 
 // Every function of the runtime holds it.
 std::recursive_mutex& runtime_lock();
