@@ -12,8 +12,8 @@
 namespace glassbox::cuda {
 namespace {
 
-constexpr int kThreads =
-    kHashLines;  // a block draws for a row; a thread has the values i with i mod kThreads = its own
+// A block draws for a row; a thread has the values i with i mod kThreads = its own.
+constexpr int kThreads = kHashLines;
 // Of the fp32 sum over the vocabulary, relative: three roundings of an exponent of up to 104 (beyond, the weight is 0),
 // expf's own, those of a thread's additions, and of what adds the threads'.
 __device__ double tail_error(int64_t vocab) {
