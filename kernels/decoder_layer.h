@@ -56,6 +56,7 @@ struct LayerOutputs {
   float* resid_post = nullptr;                     // [R, C]
   const KeyRow* scores = nullptr;   // [R]: before the window's mask, −∞ beyond the causal end up to the row's width
   const KeyRow* pattern = nullptr;  // [R]
+  PatternSummary summary = {};      // of the rows whose pattern is stored
 };
 
 }  // namespace glassbox

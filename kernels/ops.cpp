@@ -18,6 +18,16 @@ void Ops::copy(const void* from, size_t bytes, void* to) {
   std::memcpy(to, from, bytes);
 }
 
+void Ops::summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern, const PatternSummary& summary) {
+  for (int r = 0; r < args.row_count; ++r) {
+    const KeyRow& row = pattern[static_cast<size_t>(r)];
+    for (int h = 0; h < args.heads && row.data != nullptr; ++h) {
+      summarise_row(row.data + h * row.head_stride, args.rows[r].position + 1,
+                    summary.from(int64_t{r} * args.heads + h));
+    }
+  }
+}
+
 void Ops::heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) {
   const int64_t row_size = int64_t{heads} * head_dim;
   std::fill_n(out, rows * heads * row_size, 0.0f);

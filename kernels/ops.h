@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 
+#include "kernels/pattern_summary.h"
 #include "kernels/tensor.h"
 
 namespace glassbox {
@@ -166,9 +167,10 @@ class Ops {
 
   // z[r,h] = Σ_j softmax_j(score[r,h,j]) v_j with score = scale·(q·k_j), soft-capped. q, z [R, H, D].
   // `scores` and `pattern` are [R] or empty; where an entry's pointer is set, the row's scores (before the mask of the
-  // window; all causal keys) and weights are stored too. Storing changes no bit of z.
+  // window; all causal keys) and weights are stored too. `summary` is that of the pattern; where the memory is not the
+  // host's, it is of the rows whose pattern is stored. Storing changes no bit of z.
   virtual void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                         std::span<const KeyRow> pattern) = 0;
+                         std::span<const KeyRow> pattern, const PatternSummary& summary = {}) = 0;
 
   // The same group in elementary steps, for edits inside it. On the CPU the composition has the same bits as
   // `attention`; CUDA's, which goes over the keys once, agrees with it to rounding.
@@ -212,6 +214,10 @@ class Ops {
                             RowCloseness* closeness, NearestRow* out);
 
   // ---- rarely needed, or nothing but moving values; simple loops where the memory is the host's
+
+  // The summary of rows [R] of a pattern; none of those whose pointer is not set.
+  virtual void summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                                 const PatternSummary& summary);
 
   // out[r, h] = row r of z with all heads but h set to zero. z [rows, H, D], out [rows, H, H·D].
   virtual void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out);

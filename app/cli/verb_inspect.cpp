@@ -165,9 +165,9 @@ Result<nlohmann::json> measure_heads(SessionStore& sessions, const StepRequest& 
   Progress progress("computing");
   const auto report = [&progress](double done) { return progress(done); };
   StepRequest request = asked;
-  request.needs.add(Tap::attn_pattern, 0, config.layer_count());
-  request.needs.add(Tap::attn_z, 0, config.layer_count());
-  request.needs.add(Tap::resid_post, config.layer_count() - 1, config.layer_count());
+  request.needs.add(Tap::attn_focus, 0, config.layer_count());
+  request.needs.add_last(Tap::attn_z, 0, config.layer_count());
+  request.needs.add_last(Tap::resid_post, config.layer_count() - 1, config.layer_count());
   const Result<std::shared_ptr<const Step>> step = sessions.run(request, report);
   if (!step) return step.error();
   StepRequest twice{make_induction_tokens(model), {}, asked.precision, {}};

@@ -9,8 +9,9 @@
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
-#include "core/run/lanes.h"
 #include "core/run/pooling.h"
+#include "kernels/lanes.h"
+#include "kernels/pattern_summary.h"
 
 namespace glassbox {
 
@@ -50,7 +51,7 @@ void paint_head(const Thumbnails& thumbnails, HeadChoice head, const Spans& down
                 size_t pitch) {
   const auto side = static_cast<size_t>(thumbnails.side);
   const std::span<const float> weights = std::span(thumbnails.weights).subspan(static_cast<size_t>(head.layer * thumbnails.heads + head.head) * side * side, side * side);
-  std::array<float, kThumbnail> greatest{}, row{};  // greatest: over the rows that one row of pixels covers
+  std::array<float, kPooledKeys> greatest{}, row{};  // greatest: over the rows that one row of pixels covers
   size_t open = 0;                                  // pixels of the row that are not masked; more from row to row
   for (const PixelSpan& covered : down) {
     greatest.fill(0);
@@ -183,9 +184,10 @@ void draw_head_card(FrameContext& context, const Thumbnails& thumbnails, HeadCho
   }
   const std::string length = std::to_string(thumbnails.length);
   card_source(theme, "attn_pattern [T, S] = [" + length + ", " + length + "], colours 0 … 1" +
-                         (thumbnails.pooled ? "; max-pooled to " + std::to_string(side) + " × " + std::to_string(side) +
-                                                  ": each pixel is the greatest weight of its cells."
-                                            : "."));
+                         (thumbnails.width > 1 ? "; max-pooled: each pixel is the greatest weight of " +
+                                                     std::to_string(thumbnails.width) + " × " +
+                                                     std::to_string(thumbnails.width) + " cells."
+                                               : "."));
   end_hover_card(theme);
 }
 
@@ -398,12 +400,8 @@ void draw_grid(FrameContext& context, const PanelBody& body, const Thumbnails& t
   draw_legend(context, body.draw, badges, {body.min.x, body.min.y + body.size.y - legend + theme.px(2)}, body.size.x);
 }
 
-void needs_heads(const Document&, const ModelConfig& config, Needs& needs) {
-  const int layers = config.layer_count();
+void needs_heads(const Document&, const ModelConfig&, Needs& needs) {
   needs.thumbnails = needs.heads = true;
-  needs.probe.add(Tap::attn_pattern, 0, layers);
-  needs.probe.add(Tap::attn_z, 0, layers);
-  needs.probe.add(Tap::resid_post, layers - 1, layers);
 }
 
 void draw_heads(FrameContext& context) {

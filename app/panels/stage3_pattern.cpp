@@ -10,8 +10,8 @@
 #include "app/widgets/widgets.h"
 #include "app/widgets/window_state.h"
 #include "core/run/figures.h"
-#include "core/run/lanes.h"
 #include "core/run/pooling.h"
+#include "kernels/lanes.h"
 
 namespace glassbox {
 

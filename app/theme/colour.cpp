@@ -4,7 +4,7 @@
 #include <cmath>
 #include <span>
 
-#include "core/run/lanes.h"
+#include "kernels/lanes.h"
 
 namespace glassbox {
 

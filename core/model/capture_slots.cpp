@@ -22,6 +22,7 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   slots_.clear();
   parts_.clear();
   turns_.clear();
+  passes_.clear();
   floats_ = 0;
   if (plan == nullptr || ops_.on_host()) return;
   rows_ = rows;
@@ -31,6 +32,8 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   for (const RowPosition& row : rows) keys += keys_of(row);
   slot_index_.assign(config.layers.size() * kTapCount, -1);
   turns_.assign(config.layers.size(), -1);
+  passes_.assign(config.layers.size(), 0);
+  passing_heads_ = 0;
   for (size_t place = 0; place < slot_index_.size(); ++place) {
     const Tap tap = static_cast<Tap>(place % kTapCount);
     const int layer = static_cast<int>(place / kTapCount);
@@ -48,6 +51,18 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
     floats_ += static_cast<size_t>(floats + 3) / 4 * 4;
   }
   place_large();
+  for (size_t layer = 0; layer < passes_.size(); ++layer) {
+    const int l = static_cast<int>(layer);
+    const bool summarised = find(Tap::attn_pooled, l) != nullptr || find(Tap::attn_focus, l) != nullptr;
+    if (!summarised || plan->edits_attention(l)) continue;
+    passes_[layer] = 1;
+    passing_heads_ = std::max(passing_heads_, config.layers[layer].heads);
+  }
+  const size_t passing = static_cast<size_t>(passing_heads_ * keys) * sizeof(float);
+  if (passing > passing_.bytes()) {
+    passing_ = {};
+    passing_ = ops_.allocate(passing);
+  }
   if (floats_ * sizeof(float) <= host_.bytes()) return;
   generation_ = fresh_number();
   memory_ = {};
@@ -144,9 +159,26 @@ void CaptureSlots::describe_large_keys(const Slot& slot, std::span<KeyRow> rows)
   }
 }
 
+// Where patterns are stored for their summary alone: all rows, or those that are nowhere yet.
+void CaptureSlots::describe_passing_keys(std::span<KeyRow> rows) const {
+  float* next = passing_.f32();
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (rows[r].data == nullptr) rows[r] = {next, keys_of(rows_[r])};
+    next += passing_heads_ * keys_of(rows_[r]);
+  }
+}
+
+// Whether some layer's pattern has no slot, but is stored for its summary.
+bool CaptureSlots::some_pass_whole() const {
+  for (size_t layer = 0; layer < passes_.size(); ++layer) {
+    if (passes_[layer] != 0 && find(Tap::attn_pattern, static_cast<int>(layer)) == nullptr) return true;
+  }
+  return false;
+}
+
 size_t CaptureSlots::inputs_room() const {
   const auto with_keys = std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.width == 0; });
-  return static_cast<size_t>(with_keys) * StepInputs::room<KeyRow>(rows_.size());
+  return static_cast<size_t>(with_keys + (some_pass_whole() ? 1 : 0)) * StepInputs::room<KeyRow>(rows_.size());
 }
 
 void CaptureSlots::describe_keys(StepInputs& inputs) {
@@ -155,11 +187,17 @@ void CaptureSlots::describe_keys(StepInputs& inputs) {
     const std::span<KeyRow> rows = inputs.add<KeyRow>(rows_.size());
     if (slot.straight) {
       describe_large_keys(slot, rows);
+      if (slot.tap == Tap::attn_pattern && passes(slot.layer)) describe_passing_keys(rows);
     } else {
       describe_keys(slot, memory_.f32(), rows);
     }
     slot.placed = inputs.placed(rows);
   }
+  if (!some_pass_whole()) return;
+  const std::span<KeyRow> rows = inputs.add<KeyRow>(rows_.size());
+  std::fill(rows.begin(), rows.end(), KeyRow{});
+  describe_passing_keys(rows);
+  placed_passing_ = inputs.placed(rows);
 }
 
 const CaptureSlots::Slot* CaptureSlots::find(Tap tap, int layer) const {
@@ -174,8 +212,8 @@ float* CaptureSlots::slot(Tap tap, int layer) const {
 }
 
 std::span<const KeyRow> CaptureSlots::key_rows(Tap tap, int layer) const {
-  const Slot* found = find(tap, layer);
-  return found == nullptr ? std::span<const KeyRow>{} : found->placed;
+  if (const Slot* found = find(tap, layer)) return found->placed;
+  return tap == Tap::attn_pattern && passes(layer) ? placed_passing_ : std::span<const KeyRow>{};
 }
 
 void CaptureSlots::begin_layer(int layer) {

@@ -3,6 +3,8 @@
 // forward, and the host puts their rows into the pages. Large ones have the layout of their pages: each is copied
 // straight into them when its layer is done, beside the layers that follow. These slots are those of two layers at a
 // time, which take turns: all layers' would be as large as all the pages.
+//
+// A pattern that is seen in summary alone is stored for that all the same, where the next layer's takes its place.
 #pragma once
 
 #include <vector>
@@ -30,7 +32,9 @@ class CaptureSlots {
 
   // Null: nothing waits here.
   float* slot(Tap tap, int layer) const;
-  std::span<const KeyRow> key_rows(Tap tap, int layer) const;  // [R] in the backend's memory, or empty
+  // [R] in the backend's memory, or empty. Those of attn_pattern are there for its summary too.
+  std::span<const KeyRow> key_rows(Tap tap, int layer) const;
+  PatternSummary summary(int layer) const { return {slot(Tap::attn_pooled, layer), slot(Tap::attn_focus, layer)}; }
 
   // Before and after a layer's operations, where these are not recorded: fills pages from large slots.
   void begin_layer(int layer);
@@ -69,6 +73,9 @@ class CaptureSlots {
   void place_large();
   void describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const;
   void describe_large_keys(const Slot& slot, std::span<KeyRow> rows) const;
+  bool passes(int layer) const { return !passes_.empty() && passes_[static_cast<size_t>(layer)] != 0; }
+  bool some_pass_whole() const;
+  void describe_passing_keys(std::span<KeyRow> rows) const;
   void send(const Slot& slot);
 
   Ops& ops_;
@@ -79,7 +86,12 @@ class CaptureSlots {
   size_t floats_ = 0;        // of the small slots
   std::vector<Part> parts_;  // of all straight slots
   std::vector<int> turns_;   // [layer] whose turn's part of large_ a layer's slots take, −1: it has none there
-  Buffer memory_, host_, large_;
+  // [layer] whether its pattern is stored for its summary, at least in part. Where no page takes a row it lies in
+  // passing_, which all layers share: [R][passing_heads_, keys].
+  std::vector<uint8_t> passes_;
+  int passing_heads_ = 0;
+  std::span<const KeyRow> placed_passing_;  // of the layers that have no slot for it
+  Buffer memory_, host_, large_, passing_;
   std::vector<KeyRow> key_rows_;  // as the host finds them
   uint64_t generation_ = 0;
 };

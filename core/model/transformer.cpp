@@ -203,8 +203,21 @@ void see_keys(const Pass& pass, const TapPlan::Site* site, Tap tap, int heads, s
   if (!site->edits.empty()) view.write_back();
 }
 
+// Where the summary of a layer's pattern goes that somebody wants: into its slots, else into the workspace.
+PatternSummary summary_of(const Pass& pass, int l, const LayerConfig& layer) {
+  Workspace& ws = pass.ws;
+  if (!pass.ops.on_host()) return ws.captures.summary(l);
+  const bool pooled = pass.wanted(Tap::attn_pooled, l) != nullptr, focus = pass.wanted(Tap::attn_focus, l) != nullptr;
+  if (!pooled && !focus) return {};
+  const auto rows = static_cast<size_t>(pass.row_count() * layer.heads);
+  ws.reserve(ws.summary_memory, rows * (kPooledKeys + kFocusMeasures), pass.ops);
+  float* const memory = ws.summary_memory.f32();
+  return {pooled ? memory : nullptr, focus ? memory + rows * kPooledKeys : nullptr};
+}
+
 void attention(const Pass& pass, int l, const LayerConfig& layer, const AttentionArgs& args) {
   Workspace& ws = pass.ws;
+  const PatternSummary summary = summary_of(pass, l, layer);
   const TapPlan::Site* scores_site = pass.wanted(Tap::attn_scores, l);
   const TapPlan::Site* pattern_site = pass.wanted(Tap::attn_pattern, l);
   if (pass.plan != nullptr && pass.plan->edits_attention(l)) {
@@ -214,6 +227,7 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
     see_keys(pass, scores_site, Tap::attn_scores, layer.heads, pass.placed.scores);
     pass.ops.attention_softmax(args, scores, pattern);
     see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, pass.placed.pattern);
+    if (summary.wanted()) pass.ops.summarise_pattern(args, pattern, summary);
     pass.ops.attention_mix(args, pattern, ws.z);
   } else if (pass.ops.on_host()) {
     point_into_pages(scores_site, pass.rows, ws.scores);
@@ -221,12 +235,16 @@ void attention(const Pass& pass, int l, const LayerConfig& layer, const Attentio
     const auto wanted = [](const TapPlan::Site* site, const std::vector<KeyRow>& rows) {
       return site == nullptr ? std::span<const KeyRow>{} : std::span<const KeyRow>(rows);
     };
-    pass.ops.attention(args, ws.q, ws.z, wanted(scores_site, ws.scores), wanted(pattern_site, ws.pattern));
+    pass.ops.attention(args, ws.q, ws.z, wanted(scores_site, ws.scores), wanted(pattern_site, ws.pattern), summary);
     see_keys(pass, scores_site, Tap::attn_scores, layer.heads, ws.scores);
     see_keys(pass, pattern_site, Tap::attn_pattern, layer.heads, ws.pattern);
   } else {
     pass.ops.attention(args, ws.q, ws.z, ws.captures.key_rows(Tap::attn_scores, l),
-                       ws.captures.key_rows(Tap::attn_pattern, l));
+                       ws.captures.key_rows(Tap::attn_pattern, l), summary);
+  }
+  if (pass.ops.on_host()) {
+    pass.at(Tap::attn_pooled, l, summary.pooled);
+    pass.at(Tap::attn_focus, l, summary.focus);
   }
   pass.at(Tap::attn_z, l, ws.z);
 }
@@ -309,7 +327,8 @@ bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerW
                        .mlp_out = slot(Tap::mlp_out),
                        .resid_post = slot(Tap::resid_post),
                        .scores = slots.key_rows(Tap::attn_scores, l).data(),
-                       .pattern = slots.key_rows(Tap::attn_pattern, l).data()};
+                       .pattern = slots.key_rows(Tap::attn_pattern, l).data(),
+                       .summary = slots.summary(l)};
   const bool heads_wanted = pass.wanted(Tap::head_out, l) != nullptr;
   if (heads_wanted && outputs.attn_z == nullptr) outputs.attn_z = ws.z;
   const LayerScratch scratch{ws.normed, ws.q, ws.z, ws.branch, ws.gate};

@@ -67,9 +67,10 @@ class Workspace {
   std::vector<KeyRow> scores, pattern;        // [R] where the operations store straight into pages
   StepInputs inputs;
   CaptureSlots captures;
-  Buffer keys_memory;    // scores and pattern of an attention that runs in steps
-  Buffer alone_memory;   // each head alone, and what it gives
-  Buffer logits_memory;  // where the caller's logits are not in the backend's memory, with their way to the host
+  Buffer keys_memory;     // scores and pattern of an attention that runs in steps
+  Buffer summary_memory;  // of patterns, where it is the host's
+  Buffer alone_memory;    // each head alone, and what it gives
+  Buffer logits_memory;   // where the caller's logits are not in the backend's memory, with their way to the host
   Buffer logits_host;
   Buffer host_memory;  // what edits see of the backend's memory, if that is not the host's
   // Makes a buffer at least as large. Throws std::bad_alloc.

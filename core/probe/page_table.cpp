@@ -26,6 +26,11 @@ int PageTable::first_missing(Tap tap, int layer, int length) const {
   return found == slices_.end() ? 0 : std::min(found->second.first_missing(), length);
 }
 
+int PageTable::first_missing(const TapNeed& need, int layer, int length) const {
+  if (!need.last_only) return first_missing(need.tap, layer, length);
+  return find(need.tap, layer, length - 1) == nullptr ? length - 1 : length;
+}
+
 void PageTable::truncate(int length) {
   for (auto& [key, slices] : slices_) slices.cut(length);
 }

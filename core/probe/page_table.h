@@ -19,6 +19,8 @@ class PageTable {
   const Page* find(Tap tap, int layer, int position) const;
   // First position in [0, length) that no page covers; `length` when all are covered.
   int first_missing(Tap tap, int layer, int length) const;
+  // The first position that a need of a step of `length` tokens lacks; `length`: none.
+  int first_missing(const TapNeed& need, int layer, int length) const;
   void truncate(int length);  // drops what lies at or after position `length`
   void clear() { slices_.clear(); }
 

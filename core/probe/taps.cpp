@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "kernels/pattern_summary.h"
+
 namespace glassbox {
 namespace {
 
@@ -31,6 +33,12 @@ constexpr std::array<TapInfo, kTapCount> kTaps = {{
      "keys outside a window are not yet."},
     {Tap::attn_pattern, "attn_pattern", "H S", TapScope::layer, TapCost::store, true, "blocks.{}.attn.hook_pattern",
      "Softmax of the masked scores over the keys: each row sums to 1."},
+    {Tap::attn_pooled, "attn_pooled", "H P", TapScope::layer, TapCost::compute, false, "",
+     "Attn_pattern in at most 64 values a row: each is the greatest weight of w neighbouring keys, w the smallest "
+     "power of two with which the row's keys fit; 0 behind the last. Edit attn_pattern to change it."},
+    {Tap::attn_focus, "attn_focus", "H M", TapScope::layer, TapCost::compute, false, "",
+     "Of each row of attn_pattern: the weight on the token before (0 at the first), the greatest weight, and the "
+     "position that has it (the first of equals). Edit attn_pattern to change it."},
     {Tap::attn_z, "attn_z", "H D", TapScope::layer, TapCost::store, true, "blocks.{}.attn.hook_z",
      "Each head's mix of values, before the output projection."},
     {Tap::head_out, "head_out", "H C", TapScope::layer, TapCost::compute, false, "blocks.{}.attn.hook_result",
@@ -115,6 +123,10 @@ int64_t tap_width(Tap tap, const ModelConfig& config, int layer, int64_t keys) {
       return config.layers[static_cast<size_t>(layer)].head_dim;
     case 'F':
       return config.layers[static_cast<size_t>(layer)].ff;
+    case 'P':
+      return kPooledKeys;
+    case 'M':
+      return kFocusMeasures;
     default:
       return keys;
   }
@@ -125,13 +137,20 @@ int64_t tap_row_size(Tap tap, const ModelConfig& config, int layer, int64_t keys
 }
 
 void ProbeSpec::add(Tap tap, int layer_begin, int layer_end) {
-  if (tap_info(tap).scope == TapScope::model) layer_begin = 0, layer_end = 1;
-  const TapNeed need{tap, layer_begin, layer_end};
+  add({tap, layer_begin, layer_end});
+}
+
+void ProbeSpec::add_last(Tap tap, int layer_begin, int layer_end) {
+  add({tap, layer_begin, layer_end, true});
+}
+
+void ProbeSpec::add(TapNeed need) {
+  if (tap_info(need.tap).scope == TapScope::model) need.layer_begin = 0, need.layer_end = 1;
   if (std::find(needs.begin(), needs.end(), need) == needs.end()) needs.push_back(need);
 }
 
 void ProbeSpec::merge(const ProbeSpec& other) {
-  for (const TapNeed& need : other.needs) add(need.tap, need.layer_begin, need.layer_end);
+  for (const TapNeed& need : other.needs) add(need);
 }
 
 Result<void> ProbeSpec::check(const ModelConfig& config) const {

@@ -25,6 +25,8 @@ enum class Tap : uint8_t {
   k_rot,
   attn_scores,
   attn_pattern,
+  attn_pooled,
+  attn_focus,
   attn_z,
   head_out,
   attn_out,
@@ -38,7 +40,7 @@ enum class Tap : uint8_t {
   final_norm,
   logits,
 };
-inline constexpr int kTapCount = 22;
+inline constexpr int kTapCount = 24;
 
 enum class TapScope : uint8_t { model, layer };   // fires once a call, or once a layer
 enum class TapCost : uint8_t { store, compute };  // capturing is a store, or needs work of its own
@@ -70,15 +72,17 @@ bool has_key_axis(Tap tap);
 bool tap_exists(Tap tap, const ModelConfig& config, int layer);
 // Heads (H or G) of the row, 0 where it has no head axis.
 int tap_heads(Tap tap, const ModelConfig& config, int layer);
-// Values of one head (D, C or S), or of the whole row where there is no head axis. `keys`: length of the key axis.
+// Values of one head (D, C, S, P or M), or of the whole row where there is no head axis. `keys`: length of the key
+// axis.
 int64_t tap_width(Tap tap, const ModelConfig& config, int layer, int64_t keys);
 // Values in one position's row.
 int64_t tap_row_size(Tap tap, const ModelConfig& config, int layer, int64_t keys);
 
-// A request to see something: one tap in some layers, at every position of the step.
+// A request to see something: one tap in some layers, at every position of the step, or at its last one alone.
 struct TapNeed {
   Tap tap = Tap::resid_post;
   int layer_begin = 0, layer_end = 1;  // [begin, end); ignored for model scope
+  bool last_only = false;
   bool operator==(const TapNeed&) const = default;
   auto operator<=>(const TapNeed&) const = default;
 };
@@ -88,6 +92,8 @@ struct ProbeSpec {
   std::vector<TapNeed> needs;
   void add(Tap tap, int layer_begin, int layer_end);
   void add(Tap tap) { add(tap, 0, 1); }
+  void add_last(Tap tap, int layer_begin, int layer_end);
+  void add(TapNeed need);
   void merge(const ProbeSpec& other);
   // Refuses what the model does not have: unknown layer, absent site.
   Result<void> check(const ModelConfig& config) const;

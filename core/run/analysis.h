@@ -64,16 +64,15 @@ struct CosineMatrix {
 // Null when the step lacks a page.
 std::shared_ptr<const CosineMatrix> make_cosine_matrix(const Model& model, const Step& step, int layer);
 
-// Every head's pattern, max-pooled to at most kThumbnail × kThumbnail. Pixel i stands for the positions
-// [i·length/side, (i+1)·length/side), rounded down.
-inline constexpr int kThumbnail = 28;
+// Every head's pattern, max-pooled to at most kPooledKeys × kPooledKeys: pixel i stands for the positions
+// [i·width, (i + 1)·width), as the pooled row of the last position has it, and is the greatest weight of its cells.
 struct Thumbnails {
   int layers = 0, heads = 0, length = 0;
-  int side = 0;                // pixels used of each thumbnail: min(length, kThumbnail)
-  bool pooled = false;         // length > side: each pixel is the greatest weight of its cells
+  int width = 1;               // pooled_width(length)
+  int side = 0;                // pixels used of each thumbnail
   std::vector<float> weights;  // [L, H, side, side]
 };
-// Null when the step lacks attn_pattern of some layer. H is that of the layer with most heads.
+// Null when the step lacks attn_pooled of some layer. H is that of the layer with most heads.
 std::shared_ptr<const Thumbnails> make_thumbnails(const ModelConfig& config, const Step& step);
 
 // Measured properties of heads; VISUAL.md gives the definitions, badge_definition() says them on hover.
@@ -105,7 +104,7 @@ class HeadOutputs {
   std::map<std::tuple<int, int, int32_t>, std::vector<float>> kept_;
   uint64_t model_hash_ = 0;
 };
-// Needs attn_pattern and attn_z of all layers and resid_post of the last. `induction` [L·H] or empty. `outputs`: kept
+// Needs attn_focus of all layers, and at the last position attn_z of all and resid_post of the last. `induction` [L·H] or empty. `outputs`: kept
 // between calls, makes the next one faster.
 std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step, std::span<const float> induction,
                                                  HeadOutputs* outputs = nullptr);

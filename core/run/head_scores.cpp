@@ -5,6 +5,7 @@
 
 #include "core/run/analysis.h"
 #include "core/run/random.h"
+#include "kernels/pattern_summary.h"
 
 namespace glassbox {
 
@@ -100,6 +101,24 @@ std::vector<float> mean_weights(const ModelConfig& config, const Step& step, int
   return means;
 }
 
+// Mean weight of each head's queries on the key before, over all but the first, [H]. Empty when a page is missing.
+std::vector<float> mean_previous(const Step& step, int layer) {
+  std::vector<double> sums;
+  for (int query = 0; query < step.length(); ++query) {
+    const Page* page = step.page(Tap::attn_focus, layer, query);
+    if (!page) return {};
+    sums.resize(static_cast<size_t>(page->heads()), 0.0);
+    for (int head = 0; head < page->heads() && query > 0; ++head) {
+      sums[static_cast<size_t>(head)] += static_cast<double>(page->head(query, head)[kFocusPrevious]);
+    }
+  }
+  std::vector<float> means;
+  for (const double sum : sums) {
+    means.push_back(step.length() > 1 ? static_cast<float>(sum / (step.length() - 1)) : kNan);
+  }
+  return means;
+}
+
 }  // namespace
 
 char badge_letter(Badge badge) {
@@ -145,28 +164,26 @@ const std::vector<float>& HeadOutputs::get(const Model& model, int layer, int he
   return it->second;
 }
 
-std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step,
-                                                 std::span<const float> induction, HeadOutputs* outputs) {
+std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step, std::span<const float> induction,
+                                                 HeadOutputs* outputs) {
   const ModelConfig& config = model.config();
   const int last = step.length() - 1;
   auto table = std::make_shared<HeadTable>();
   table->layers = config.layer_count();
   table->heads = greatest_heads(config);
   table->scores.resize(static_cast<size_t>(table->layers * table->heads));
-  const std::vector<float> previous = mean_weights(config, step, 1, 1);
-  if (previous.empty()) return nullptr;
   for (int layer = 0; layer < table->layers; ++layer) {
-    const Page* page = step.page(Tap::attn_pattern, layer, last);
-    if (!page || !step.page(Tap::attn_z, layer, last)) return nullptr;
+    const std::vector<float> previous = mean_previous(step, layer);
+    if (previous.empty() || !step.page(Tap::attn_z, layer, last)) return nullptr;
+    const Page* page = step.page(Tap::attn_focus, layer, last);
     for (int head = 0; head < page->heads(); ++head) {
       const size_t index = static_cast<size_t>(layer * table->heads + head);
-      const std::span<const float> row = page->head(last, head);
-      const auto best = std::max_element(row.begin(), row.end());
+      const std::span<const float> focus = page->head(last, head);
       HeadScores& score = table->scores[index];
-      score.previous = previous[index];
+      score.previous = previous[static_cast<size_t>(head)];
       score.induction = index < induction.size() ? induction[index] : kNan;
-      score.best_weight = *best;
-      score.best_key = static_cast<int>(best - row.begin());
+      score.best_weight = focus[kFocusGreatest];
+      score.best_key = static_cast<int>(focus[kFocusKey]);
       score.direct_logit = kNan;
     }
   }
@@ -263,8 +280,7 @@ float cell_logit(const Model& model, const Step& step, int layer, int head, int 
   HeadOutputs own;
   const std::vector<float>& through = (outputs ? *outputs : own).get(model, layer, head, token);
   const int group = head / (shape.heads / shape.kv_heads);  // query heads that share one key/value head stand together
-  return pattern->head(query, head)[static_cast<size_t>(key)] *
-         scaled_dot(scale, values->head(key, group), through);
+  return pattern->head(query, head)[static_cast<size_t>(key)] * scaled_dot(scale, values->head(key, group), through);
 }
 
 }  // namespace glassbox

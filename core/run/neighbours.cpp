@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/run/analysis.h"
-#include "core/run/lanes.h"
+#include "kernels/lanes.h"
 
 namespace glassbox {
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/run/lanes.h"
+#include "kernels/lanes.h"
 
 namespace glassbox {
 

@@ -144,11 +144,11 @@ SessionStore::Session& SessionStore::open(const Recipe& recipe, const ProbeSpec&
   int shared = -1, best_reach = -1;
   for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
     if (it->precision != recipe.precision || it->edits != recipe.edits) continue;
-    const int prefix = common_prefix(it->tokens, recipe.tokens);
+    const int prefix = common_prefix(it->tokens, recipe.tokens), length = static_cast<int>(recipe.tokens.size());
     int reach = prefix;  // where the forward would have to begin
     for (const TapNeed& need : needs.needs)
       for (int layer = need.layer_begin; layer < need.layer_end; ++layer)
-        reach = std::min(reach, it->pages.first_missing(need.tap, layer, reach));
+        reach = std::min(reach, it->pages.first_missing(need, layer, need.last_only ? length : reach));
     if (reach > best_reach || (reach == best_reach && prefix > shared)) best = it, shared = prefix, best_reach = reach;
   }
   if (best != sessions_.end() && shared == static_cast<int>(best->tokens.size())) {
@@ -227,11 +227,15 @@ Result<void> SessionStore::extend(Session& session, const ProbeSpec& needs, cons
     missing.clear();
     for (const TapNeed& need : needs.needs) {
       for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
-        const int first = session.pages.first_missing(need.tap, layer, length);
+        const int first = session.pages.first_missing(need, layer, length);
         if (first >= length) continue;
-        const bool known = std::any_of(missing.begin(), missing.end(),
-                                       [&](const Missing& m) { return m.tap == need.tap && m.layer == layer; });
-        if (!known) missing.push_back({need.tap, layer, first});
+        const auto known = std::find_if(missing.begin(), missing.end(),
+                                        [&](const Missing& m) { return m.tap == need.tap && m.layer == layer; });
+        if (known == missing.end()) {
+          missing.push_back({need.tap, layer, first});
+        } else {
+          known->begin = std::min(known->begin, first);
+        }
         start = std::min(start, first);
         if (need.tap == Tap::logits) logits_start = std::min(logits_start, first);
       }

@@ -486,14 +486,32 @@ void Workbench::cancel() {
   if (impl_->engine) impl_->engine->cancel();
 }
 
+// Beside the thumbnails the whole patterns of all heads, so that whichever is chosen is there at once: on the host,
+// where storing them costs a few hundredths of the run, and as long as they are not too large. A GPU runs the text
+// again sooner than it carries them.
+bool Workbench::keeps_whole_patterns() const {
+  constexpr size_t kMostBytes = size_t{320} << 20;
+  if (gpu_in_use_ >= 0) return false;
+  const size_t length = document_.shown_tokens().size();
+  size_t bytes = 0;
+  for (const LayerConfig& layer : model_->config().layers) {
+    bytes += static_cast<size_t>(layer.heads) * length * length * sizeof(float);
+  }
+  return bytes <= kMostBytes;
+}
+
 Needs Workbench::all_needs() const {
   Needs needs = needs_;
   const int layers = model_->config().layer_count();
   if (pending_tokens_ != 0) needs.chain = true;
-  if (needs.thumbnails || needs.heads) needs.probe.add(Tap::attn_pattern, 0, layers);
+  if (needs.thumbnails) {
+    needs.probe.add(Tap::attn_pooled, 0, layers);
+    if (keeps_whole_patterns()) needs.probe.add(Tap::attn_pattern, 0, layers);
+  }
   if (needs.heads) {
-    needs.probe.add(Tap::attn_z, 0, layers);
-    needs.probe.add(Tap::resid_post, layers - 1, layers);
+    needs.probe.add(Tap::attn_focus, 0, layers);
+    needs.probe.add_last(Tap::attn_z, 0, layers);
+    needs.probe.add_last(Tap::resid_post, layers - 1, layers);
   }
   if (needs.cosines && document_.selection.vector_layer >= 0) {
     needs.probe.add(Tap::resid_post, document_.selection.vector_layer, document_.selection.vector_layer + 1);

@@ -121,6 +121,7 @@ class Workbench {
   void fit_document();
   Result<void> check_against_model(const Command& command) const;
   void after_time_travel();
+  bool keeps_whole_patterns() const;
   Needs all_needs() const;
   void post_step();
   bool take_step();

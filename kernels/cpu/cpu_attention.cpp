@@ -44,11 +44,12 @@ struct CpuOps::AttentionCall {
   std::span<const KeyRow> pattern = {};
   std::span<const KeyRow> given_scores = {};
   std::span<const KeyRow> given_pattern = {};
+  PatternSummary summary = {};
 };
 
 void CpuOps::attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                       std::span<const KeyRow> pattern) {
-  attend({.args = args, .q = q, .z = z, .scores = scores, .pattern = pattern});
+                       std::span<const KeyRow> pattern, const PatternSummary& summary) {
+  attend({.args = args, .q = q, .z = z, .scores = scores, .pattern = pattern, .summary = summary});
 }
 
 void CpuOps::attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) {
@@ -275,6 +276,9 @@ void CpuOps::weigh(const AttentionCall& call, AttentionGroup& group, size_t quer
   if (wanted.data != nullptr) weights = in(wanted);
   kernels_.softmax(scores, low, length, weights);
   if (wanted.data != nullptr) fill(wanted, 0.0f);
+  if (!call.summary.wanted()) return;
+  summarise_row(weights, static_cast<int>(length),
+                call.summary.from(static_cast<int64_t>(row * static_cast<size_t>(call.args.heads) + head)));
 }
 
 void CpuOps::kv_store(const AttentionArgs& args, const float* k, const float* v) {

@@ -28,7 +28,7 @@ class CpuOps : public Ops {
             float attention_factor, float* out) override;
   void kv_store(const AttentionArgs& args, const float* k, const float* v) override;
   void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                 std::span<const KeyRow> pattern) override;
+                 std::span<const KeyRow> pattern, const PatternSummary& summary) override;
   void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) override;
   void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
                          std::span<const KeyRow> pattern) override;

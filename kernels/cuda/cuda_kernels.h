@@ -117,6 +117,12 @@ cudaError_t attention_softmax(const AttentionArgs& args, const KeyRow* scores, c
                               cudaStream_t stream);
 cudaError_t attention_mix(const AttentionArgs& args, const KeyRow* pattern, float* z, cudaStream_t stream);
 
+// pattern_summary.cu
+
+// See Ops::summarise_pattern. pattern [R].
+cudaError_t summarise_pattern(const AttentionArgs& args, const KeyRow* pattern, const PatternSummary& summary,
+                              cudaStream_t stream);
+
 // decoder_layer.cu, head.cu: the groups of a decoder for a few rows, in fp32 on dequantised weights. Their sums are
 // others than those of the operations above, so a step's bits depend on whether it ran so; storing outputs changes
 // none. The sizes of the launches depend on the number of rows and on args.longest.

@@ -234,8 +234,9 @@ void CudaOps::kv_store(const AttentionArgs& args, const float* k, const float* v
 }
 
 void CudaOps::attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                        std::span<const KeyRow> pattern) {
+                        std::span<const KeyRow> pattern, const PatternSummary& summary) {
   check(cuda::attention(args, q, z, scores.data(), pattern.data(), stream()), "attention");
+  if (summary.wanted()) summarise_pattern(args, pattern, summary);
 }
 
 void CudaOps::attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) {
@@ -265,6 +266,11 @@ void CudaOps::silu(const float* x, int64_t n, float* out) {
 
 void CudaOps::gelu_tanh(const float* x, int64_t n, float* out) {
   check(cuda::gelu_tanh(x, n, out, stream()), "gelu_tanh");
+}
+
+void CudaOps::summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                                const PatternSummary& summary) {
+  check(cuda::summarise_pattern(args, pattern.data(), summary, stream()), "summarise_pattern");
 }
 
 void CudaOps::heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) {

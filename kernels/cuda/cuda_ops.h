@@ -57,7 +57,7 @@ class CudaOps : public Ops {
             float attention_factor, float* out) override;
   void kv_store(const AttentionArgs& args, const float* k, const float* v) override;
   void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                 std::span<const KeyRow> pattern) override;
+                 std::span<const KeyRow> pattern, const PatternSummary& summary) override;
   void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) override;
   void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
                          std::span<const KeyRow> pattern) override;
@@ -66,6 +66,8 @@ class CudaOps : public Ops {
   void multiply(const float* a, const float* b, int64_t n, float* out) override;
   void silu(const float* x, int64_t n, float* out) override;
   void gelu_tanh(const float* x, int64_t n, float* out) override;
+  void summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                         const PatternSummary& summary) override;
   void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out) override;
   void scale(const float* x, float factor, int64_t n, float* out) override;

@@ -33,6 +33,7 @@ LayerOutputs rows_from(const LayerOutputs& outputs, int first, const DecoderLaye
   for (float** rows : {&own.mlp_gate, &own.mlp_up, &own.mlp_act}) move(*rows, ff);
   move(own.scores, 1);
   move(own.pattern, 1);
+  own.summary = outputs.summary.from(int64_t{first} * args.heads);
   return own;
 }
 

@@ -1,6 +1,7 @@
 // The third and the fifth kernel of a decoder layer: products that are added to the residual stream.
 #include "kernels/cuda/decoder.h"
 #include "kernels/cuda/product_sources.h"
+#include "kernels/cuda/row_summary.h"
 
 namespace glassbox::cuda {
 namespace {
@@ -146,9 +147,10 @@ class SplitsSource {
   Place first_;
 };
 
-// The scores that lie in the pattern's rows become weights: block b takes every gridDim-th head of a row.
-__device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows, int32_t window,
-                                  const KeyRow* pattern) {
+// The scores that lie in the pattern's rows become weights, and these are summarised: block b takes every gridDim-th
+// head of a row.
+__device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows, int32_t window, const KeyRow* pattern,
+                                  const PatternSummary& summary) {
   for (int i = static_cast<int>(blockIdx.x); i < in.rows * in.heads; i += static_cast<int>(gridDim.x)) {
     const int r = i / in.heads, h = i % in.heads;
     const KeyRow wanted = pattern[r];
@@ -171,17 +173,20 @@ __device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows
       const bool seen = j >= first && j < length && softmax.total > 0;
       weights[j] = seen ? expf(load_new(weights + j) - softmax.largest) / softmax.total : 0.0f;
     }
+    if (!summary.wanted()) continue;
+    __syncthreads();
+    summarise_row<kProductThreads>(weights, length, summary.from(i));
   }
 }
 
 // Registers for one block alone: with room for two the splits on their way would spill.
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, 1)
-    add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window,
-                  const KeyRow* pattern) {
+    add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window, const KeyRow* pattern,
+                  PatternSummary summary) {
   SplitsSource<kRows> source(splits);
   multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, ResidualFinish{a});
-  if (pattern != nullptr) normalise_pattern(splits, rows, window, pattern);
+  if (pattern != nullptr) normalise_pattern(splits, rows, window, pattern, summary);
 }
 
 template <int kRows>
@@ -219,7 +224,8 @@ cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& arg
                            args.heads, args.head_dim,   outputs.attn_z};
   return with_kernel_rows(args.row_count, [&](auto rows) {
     make_plan(a, rows, layer.o.weight.columns());
-    return launch_product(add_attention<rows>, a, stream, splits, args.rows, args.window, outputs.pattern);
+    return launch_product(add_attention<rows>, a, stream, splits, args.rows, args.window, outputs.pattern,
+                          outputs.summary);
   });
 }
 

@@ -191,6 +191,7 @@ class WideLayer {
     if (const cudaError_t e = cuda::attention(args_, scratch_.q, z, outputs_.scores, outputs_.pattern, stream_)) {
       return e;
     }
+    if (const cudaError_t e = summarise_pattern(args_, outputs_.pattern, outputs_.summary, stream_)) return e;
     const int64_t z_width = layer_.o.weight.columns();
     if (outputs_.attn_z != nullptr) {
       const size_t bytes = static_cast<size_t>(rows() * z_width) * sizeof(float);

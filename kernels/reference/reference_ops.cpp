@@ -124,9 +124,8 @@ class ReferenceOps : public Ops {
   }
 
   void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                 std::span<const KeyRow> pattern) override {
-    // The group's definition: its three steps one after the other, through rows that the caller wants or rows of our
-    // own.
+                 std::span<const KeyRow> pattern, const PatternSummary& summary) override {
+    // The group's definition: its steps one after the other, through rows that the caller wants or rows of our own.
     std::vector<std::vector<float>> own;
     const auto filled = [&](std::span<const KeyRow> wanted) {
       std::vector<KeyRow> rows(static_cast<size_t>(args.row_count));
@@ -145,6 +144,7 @@ class ReferenceOps : public Ops {
     attention_scores(args, q, s);
     attention_softmax(args, s, p);
     attention_mix(args, p, z);
+    if (summary.wanted()) summarise_pattern(args, p, summary);
   }
 
   void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) override {

@@ -10,6 +10,7 @@
 #include "core/run/analysis.h"
 #include "tests/support/golden.h"
 #include "tests/support/model_path.h"
+#include "tests/support/small_model.h"
 
 using namespace glassbox;
 using Catch::Approx;
@@ -212,16 +213,17 @@ TEST_CASE("a long text's matrix is of its last positions", "[analysis]") {
 }
 
 TEST_CASE("thumbnails hold the greatest weight of their cells", "[analysis]") {
-  for (const int length : {1, 5, 28, 29, 61}) {
+  const auto model = test::make_small_model(2, 512);
+  for (const int length : {1, 5, 64, 65, 67, 128, 129, 300}) {
     INFO("length " << length);
-    const auto step = make_step(tiny_model(), random_tokens(*tiny_model(), length, 5));
-    const auto thumbnails = make_thumbnails(tiny_model()->config(), *step);
+    const auto step = make_step(model, random_tokens(*model, length, 5));
+    const auto thumbnails = make_thumbnails(model->config(), *step);
     REQUIRE(thumbnails);
-    const int side = std::min(length, kThumbnail);
+    const int width = length <= 64 ? 1 : length <= 128 ? 2 : length <= 256 ? 4 : 8, side = (length + width - 1) / width;
     CHECK(thumbnails->side == side);
-    CHECK(thumbnails->pooled == (length > kThumbnail));
+    CHECK(thumbnails->width == width);
     CHECK(thumbnails->length == length);
-    CHECK(thumbnails->heads == tiny_model()->config().layers[0].heads);
+    CHECK(thumbnails->heads == model->config().layers[0].heads);
     int wrong = 0;
     for (int layer = 0; layer < thumbnails->layers; ++layer) {
       for (int head = 0; head < thumbnails->heads; ++head) {
@@ -229,13 +231,7 @@ TEST_CASE("thumbnails hold the greatest weight of their cells", "[analysis]") {
         for (int query = 0; query < length; ++query) {
           const auto row = step->page(Tap::attn_pattern, layer, query)->head(query, head);
           for (int key = 0; key <= query; ++key) {
-            // The pixel whose range holds the position.
-            const auto pixel = [&](int position) {
-              int i = side - 1;
-              while (i * length / side > position) --i;
-              return i;
-            };
-            float& cell = plain[static_cast<size_t>(pixel(query) * side + pixel(key))];
+            float& cell = plain[static_cast<size_t>(query / width * side + key / width)];
             cell = std::max(cell, row[static_cast<size_t>(key)]);
           }
         }
@@ -247,7 +243,7 @@ TEST_CASE("thumbnails hold the greatest weight of their cells", "[analysis]") {
   }
   SessionStore store(tiny_model(), make_cpu_ops({1, "", false}));
   ProbeSpec part;
-  part.add(Tap::attn_pattern, 0, 1);
+  part.add(Tap::attn_pooled, 0, 1);
   CHECK_FALSE(make_thumbnails(tiny_model()->config(), *run_step(store, {{1, 2}, {}, Precision::exact, part})));
 }
 

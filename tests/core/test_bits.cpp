@@ -7,6 +7,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/model_path.h"
 #include "tests/support/page_checks.h"
+#include "tests/support/small_model.h"
 
 using namespace glassbox;
 
@@ -163,6 +164,73 @@ TEST_CASE("every tap is written exactly once for every position, on every path",
     const auto edited = run_step(composed, {tokens, {*null_edit}, precision, spec});
     check_written(*edited, spec);
     CHECK(same_bits(*prefill, *edited, spec, config));
+  }
+}
+
+TEST_CASE("a pattern's summary is the same whether the pattern is captured or not", "[taps]") {
+  const auto model = test::make_model({.layers = 3, .context = 256, .heads = 4, .kv_heads = 2});
+  const ModelConfig& config = model->config();
+  const std::vector<int32_t> tokens = some_tokens(100, 150);
+  ProbeSpec summary, both;
+  for (const Tap tap : {Tap::attn_pooled, Tap::attn_focus}) summary.add(tap, 0, config.layer_count());
+  both.merge(summary);
+  both.add(Tap::attn_pattern, 0, config.layer_count());
+  for (const Backend& backend : all_backends()) {
+    for (const char* edit : {"", "scale:attn_pattern:L1:-2", "cut_score:attn_scores:L0:H1:140>2"}) {
+      INFO(backend.name << " " << edit);
+      StepRequest request{tokens, {}, Precision::exact, both};
+      if (*edit != '\0') request.edits = {*parse_edit(edit)};
+      SessionStore whole(model, backend.ops), alone(model, backend.ops), typed(model, backend.ops);
+      for (SessionStore* store : {&whole, &alone, &typed}) store->set_poison(true);
+      const auto step = run_step(whole, request);
+      check_written(*step, both);
+      request.needs = summary;
+      CHECK(same_bits(*run_step(alone, request), *step, summary, config));
+      request.needs.add_last(Tap::attn_z, 0, config.layer_count());
+      std::shared_ptr<const Step> last;
+      for (const size_t length : {60u, 70u, 71u, 150u}) {
+        request.tokens.assign(tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(length));
+        last = run_step(typed, request);
+      }
+      check_written(*last, summary);
+      CHECK(same_bits(*last, *step, summary, config));
+    }
+  }
+}
+
+TEST_CASE("what is needed of the last position alone is captured there", "[taps]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  const std::vector<int32_t> tokens = some_tokens(300, 20);
+  const auto first = [&](ptrdiff_t count) { return std::vector<int32_t>(tokens.begin(), tokens.begin() + count); };
+  for (const Backend& backend : all_backends()) {
+    INFO(backend.name);
+    SessionStore store(model, backend.ops), fresh(model, backend.ops);
+    ProbeSpec last, whole;
+    last.add_last(Tap::attn_z, 0, 2);
+    whole.add(Tap::attn_z, 0, 2);
+    const auto rows_of = [&](ptrdiff_t count) {
+      const auto step = run_step(store, {first(count), {}, Precision::exact, last});
+      const int at = step->length() - 1;
+      for (int layer = 0; layer < 2; ++layer) {
+        const Page* page = step->page(Tap::attn_z, layer, at);
+        REQUIRE(page != nullptr);
+        check_row_written(*page, at);
+        CHECK((at == 0 || step->page(Tap::attn_z, layer, 0) == nullptr));
+      }
+      return step->timing.rows;
+    };
+    CHECK(rows_of(12) == 12);
+    CHECK(rows_of(12) == 0);
+    CHECK(rows_of(13) == 1);
+    CHECK(rows_of(12) == 0);  // it is still there
+    CHECK(rows_of(10) == 1);  // seen for the first time
+    CHECK(rows_of(20) == 7);  // behind the line of 13
+    // Everything, after parts of it.
+    const auto step = run_step(store, {tokens, {}, Precision::exact, whole});
+    CHECK(step->timing.rows == 20);
+    check_written(*step, whole);
+    CHECK(same_bits(*step, *run_step(fresh, {tokens, {}, Precision::exact, whole}), whole, model->config()));
+    CHECK(run_step(store, {tokens, {}, Precision::exact, last})->timing.rows == 0);
   }
 }
 

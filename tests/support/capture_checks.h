@@ -138,6 +138,13 @@ class BatchCapture {
       add(tap, 2, 1, kPrefixB, kLengthB + 20);  // more than this call
       add(tap, 3, 0, 16, 40);                   // less
     }
+    // Summaries of patterns that are captured, of the other sequence's, and of none.
+    for (const Tap tap : {Tap::attn_pooled, Tap::attn_focus}) {
+      add(tap, 0, 0, 0, kLengthA);
+      add(tap, 2, 0, 0, kLengthA);
+      add(tap, 2, 1, kPrefixB, kLengthB);
+    }
+    add(Tap::attn_pooled, 1, 1, kPrefixB, kLengthB);
     add(Tap::final_norm, 0, 1, kPrefixB, kLengthB);
     add(Tap::logits, 0, 0, 0, kLengthA);  // of every other row
     rows.clear();

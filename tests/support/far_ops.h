@@ -90,8 +90,9 @@ class FarOps : public Ops {
     call([&](Ops& ops) { ops.kv_store(args, k, v); });
   }
   void attention(const AttentionArgs& args, const float* q, float* z, std::span<const KeyRow> scores,
-                 std::span<const KeyRow> pattern) override {
+                 std::span<const KeyRow> pattern, const PatternSummary& summary) override {
     call([&](Ops& ops) { ops.attention(args, q, z, scores, pattern); });
+    if (summary.wanted()) summarise_pattern(args, pattern, summary);  // of what is stored, as a GPU does
   }
   void attention_scores(const AttentionArgs& args, const float* q, std::span<const KeyRow> scores) override {
     call([&](Ops& ops) { ops.attention_scores(args, q, scores); });
@@ -102,6 +103,10 @@ class FarOps : public Ops {
   }
   void attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) override {
     call([&](Ops& ops) { ops.attention_mix(args, pattern, z); });
+  }
+  void summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                         const PatternSummary& summary) override {
+    call([&](Ops& ops) { ops.summarise_pattern(args, pattern, summary); });
   }
   void heads_alone(const float* z, int64_t rows, int heads, int head_dim, float* out) override {
     call([&](Ops& ops) { ops.heads_alone(z, rows, heads, head_dim, out); });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/golden.h"
+#include "tests/support/plain_summary.h"
 
 namespace glassbox {
 
@@ -50,6 +51,18 @@ inline void check_row_written(const Page& page, int position) {
                                  << page.writes(position) << " times, or not wholly");
 }
 
+// That a row of a pattern's summary is that of the pattern, where this was captured too.
+inline void check_row_summary(const Step& step, const Page& page, int position) {
+  const Page* const pattern = step.page(Tap::attn_pattern, page.layer(), position);
+  for (int head = 0; pattern != nullptr && head < page.heads(); ++head) {
+    const testing::PlainSummary plain(pattern->head(position, head));
+    const std::span<const float> found = page.head(position, head);
+    if (page.tap() == Tap::attn_pooled ? plain.is_pooled(found) : plain.is_focus(found)) continue;
+    FAIL(tap_info(page.tap()).name << " of layer " << page.layer() << ", head " << head << " at position " << position
+                                   << " is not that of its pattern");
+  }
+}
+
 inline void check_written(const Step& step, const ProbeSpec& spec) {
   for (const TapNeed& need : spec.needs) {
     for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
@@ -57,6 +70,7 @@ inline void check_written(const Step& step, const ProbeSpec& spec) {
         const Page* page = step.page(need.tap, layer, position);
         REQUIRE(page != nullptr);
         check_row_written(*page, position);
+        if (need.tap == Tap::attn_pooled || need.tap == Tap::attn_focus) check_row_summary(step, *page, position);
       }
     }
   }
