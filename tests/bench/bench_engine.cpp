@@ -12,8 +12,9 @@
 //   {"do": "batch", "sequences": B, "depth": P, "tokens": T}  T steps of one token for each of B sequences
 //   {"do": "generate", "depth": P, "tokens": T, "temperature": K}
 //                                                             T tokens, each drawn from the logits of the one before
-//   {"do": "capture", "tokens": T, "repeat": N}               a prefill without and with capture of all attention maps,
-//                                                             and writing as many bytes
+//   {"do": "capture", "what": W, "tokens": T, "repeat": N}    a prefill without and with capture of all attention maps
+//                                                             ("patterns") or of what the thumbnails and badges of all
+//                                                             heads are made of ("summaries"), and writing as many bytes
 //   {"do": "bandwidth", "bytes": B, "repeat": N}              copying B bytes within the device's memory; what it read
 //                                                             and wrote
 //   {"do": "tokenise", "file": F, "repeat": N, "ids": O}      the file's text to ids, on one thread; the ids go to file
@@ -32,6 +33,7 @@
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -43,6 +45,7 @@
 #include "core/run/device.h"
 #include "core/run/generate.h"
 #include "kernels/hash.h"
+#include "kernels/pattern_summary.h"
 
 namespace glassbox::bench {
 namespace {
@@ -105,7 +108,7 @@ class Bench {
     if (what == "decode") return decode(depth, tokens);
     if (what == "batch") return {{"seconds", batch(request.at("sequences"), depth, tokens)}};
     if (what == "generate") return generate_text(depth, tokens, request.value("temperature", 0.0f));
-    if (what == "capture") return capture(tokens, request.at("repeat"));
+    if (what == "capture") return capture(request.value("what", "patterns"), tokens, request.at("repeat"));
     if (what == "bandwidth") return bandwidth(request.at("bytes"), request.at("repeat"));
     if (what == "tokenise") return tokenise(request.at("file"), request.at("repeat"), request.value("ids", ""));
     give_up("there is no request \"" + what + "\"");
@@ -226,9 +229,9 @@ class Bench {
     double plain, captured, write;  // seconds
     size_t bytes;
   };
-  // A prefill as it is; the same with every layer's attention pattern stored into pages whose memory was touched
-  // before; and writing as many bytes into that same memory, or, from a GPU, copying them to the host.
-  Capture capture_once(int tokens) {
+  // A prefill as it is; the same with some taps of every layer stored into pages whose memory was touched before; and
+  // writing as many bytes into that same memory, or, from a GPU, copying them to the host.
+  Capture capture_once(std::span<const Tap> taps, int tokens) {
     const ModelConfig& config = model_->config();
     const double plain = prefill(tokens);
     KvSequence fresh(pool_);
@@ -236,17 +239,18 @@ class Bench {
     const Clock::time_point begun = Clock::now();
     TapPlan plan(config);
     for (int layer = 0; layer < config.layer_count(); ++layer) {
-      pages.push_back(std::make_shared<Page>(page_pool_, Tap::attn_pattern, layer, 0, tokens,
-                                             tap_heads(Tap::attn_pattern, config, layer),
-                                             tap_width(Tap::attn_pattern, config, layer, tokens), false));
-      plan.add_capture(0, pages.back());
+      for (const Tap tap : taps) {
+        pages.push_back(std::make_shared<Page>(page_pool_, tap, layer, 0, tokens, tap_heads(tap, config, layer),
+                                               tap_width(tap, config, layer, tokens), false));
+        plan.add_capture(0, pages.back());
+      }
     }
     run(fresh, 0, 0, tokens, &plan);
     const double captured = seconds_since(begun);
 
     size_t bytes = 0;
     for (const std::shared_ptr<Page>& page : pages) {
-      check_pattern(*page, tokens);
+      check_page(*page, tokens);
       bytes += page->bytes();
     }
     return {plain, captured, ops_->on_host() ? write(pages) : copy_from_device(bytes), bytes};
@@ -286,12 +290,16 @@ class Bench {
 
   // The extra time is a small difference of two long ones: pairs of neighbours are compared, and the pairs' medians
   // count.
-  json capture(int tokens, int repeat) {
-    capture_once(tokens);  // fills the pool
+  json capture(const std::string& what, int tokens, int repeat) {
+    static constexpr Tap kPatterns[] = {Tap::attn_pattern}, kSummaries[] = {Tap::attn_pooled, Tap::attn_focus};
+    const bool whole = what == "patterns";
+    if (!whole && what != "summaries") give_up("there is no capture of " + what);
+    const std::span<const Tap> taps = whole ? std::span<const Tap>(kPatterns) : std::span<const Tap>(kSummaries);
+    capture_once(taps, tokens);  // fills the pool
     std::vector<double> plain, captured, extra, write;
     Capture pair{};
     for (int i = 0; i < repeat; ++i) {
-      pair = capture_once(tokens);
+      pair = capture_once(taps, tokens);
       plain.push_back(pair.plain), captured.push_back(pair.captured), write.push_back(pair.write);
       extra.push_back(pair.captured - pair.plain);
     }
@@ -302,14 +310,22 @@ class Bench {
             {"bytes", pair.bytes}};
   }
 
-  // That the maps are there: each position written once, and its weights sum to one.
-  static void check_pattern(const Page& page, int tokens) {
+  // That the maps are there: each position written once, and its weights sum to one. Of a summary, that the greatest
+  // weight can be one.
+  static void check_page(const Page& page, int tokens) {
     if (!page.complete(tokens)) give_up("a position of an attention map was not captured");
     for (const int position : {0, tokens / 2, tokens - 1}) {
       for (int head = 0; head < page.heads(); ++head) {
         const std::span<const float> weights = page.head(position, head);
-        if (std::abs(std::accumulate(weights.begin(), weights.end(), 0.0) - 1) > 1e-3)
-          give_up("a captured pattern does not sum to one");
+        if (page.tap() == Tap::attn_pattern) {
+          if (std::abs(std::accumulate(weights.begin(), weights.end(), 0.0) - 1) > 1e-3)
+            give_up("a captured pattern does not sum to one");
+          continue;
+        }
+        const float greatest = page.tap() == Tap::attn_focus ? weights[kFocusGreatest]
+                                                             : *std::max_element(weights.begin(), weights.end());
+        if (!(greatest * static_cast<float>(position + 1) > 0.999f && greatest <= 1.001f))
+          give_up("the greatest weight of a captured summary cannot be one");
       }
     }
   }

@@ -63,7 +63,8 @@ def engine(setup):
                 "decode": {"do": "decode", "depth": SHORT, "tokens": DECODE},
                 "prefill": {"do": "prefill", "tokens": PREFILL},
                 "deep": {"do": "decode", "depth": setup.depth, "tokens": DEEP_TOKENS},
-                "capture": {"do": "capture", "tokens": PREFILL, "repeat": setup.captures},
+                "capture": {"do": "capture", "what": "patterns", "tokens": PREFILL, "repeat": setup.captures},
+                "summaries": {"do": "capture", "what": "summaries", "tokens": PREFILL, "repeat": setup.captures},
             }
             if threads == max(setup.threads):
                 works["one"] = {"do": "batch", "sequences": 1, "depth": SHORT, "tokens": BATCH_STEPS}
@@ -79,7 +80,7 @@ def engine(setup):
             rows[name].append(Row(title, str(threads), "tok/s", a, b, judged=ratios(a, b), bar=bar, limit=share(setup, kind, threads, needed, a, b)))
         if "batch" in found:
             rows["batch"] += batch_rows(threads, found)
-        rows["capture"] += capture_rows(threads, found["capture"][0])
+        rows["capture"] += capture_rows(threads, found["capture"][0]) + summary_rows(threads, found["summaries"][0])
     return [row for name in rows for row in rows[name]]
 
 
@@ -99,6 +100,13 @@ def capture_rows(threads, answers):
     note = f"{median(extra) / median([a['plain'] for a in answers]):+.1%} of the prefill"
     return [Row(f"all attention maps of a {PREFILL}-token prefill: extra time, against writing {size:.0f} MB", str(threads), "ms", extra, write,
                 against="writing", judged=ratios(extra, write), bar="≤ 2 ×", limit=note, scale=1e3)]
+
+
+def summary_rows(threads, answers):
+    with_them, plain = [[answer[key] for answer in answers] for key in ("captured", "plain")]
+    size = answers[0]["bytes"] / 1e6
+    return [Row(f"a {PREFILL}-token prefill with what all heads' thumbnails and scores are made of, {size:.0f} MB, against the prefill alone",
+                str(threads), "ms", with_them, plain, against="the prefill alone", judged=ratios(with_them, plain), bar="≤ 1.1 ×", scale=1e3)]
 
 
 def first_token(setup):

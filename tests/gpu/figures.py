@@ -273,11 +273,11 @@ class Figures:
                 print(f"- {work.name}: with and without overlap the bits are {'the same' if same else 'DIFFERENT'}")
         print()
 
-    def say_maps(self, maps):
+    def say_maps(self, what, maps):
         if maps:
             milliseconds = "; ".join(f"{1e3 * maps[key]:.2f} ms" for key in ("captured", "write", "plain"))
             print(
-                f"All attention maps of 512 tokens, {maps['bytes'] / 1e6:.0f} MB. With them; "
+                f"{what} of 512 tokens, {maps['bytes'] / 1e6:.0f} MB. With them; "
                 f"{'copying as many bytes to the host' if self.device == 'cuda' else 'writing as many bytes'}; "
                 f"the prefill without: {milliseconds}.\n"
             )
@@ -303,14 +303,19 @@ class Figures:
         about = self.ask(self.ours, {"do": "describe"})
         descriptions = [(side, self.ask(side, {"do": "describe"})) for side in self.peers]
         self.warm_up()
-        maps = self.ask(self.ours, {"do": "capture", "tokens": 512, "repeat": 9 if self.device == "cuda" else 1})
+        repeat = 9 if self.device == "cuda" else 1
+        maps, summaries = (
+            self.ask(self.ours, {"do": "capture", "what": what, "tokens": 512, "repeat": repeat})
+            for what in ("patterns", "summaries")
+        )
         size = (1024 if self.device == "cuda" else 128) * MIB
         copied = self.ask(self.ours, {"do": "bandwidth", "bytes": size, "repeat": 10})
         self.measure()
         self.set_goals(maps)
         self.say_goals()
         self.say_table()
-        self.say_maps(maps)
+        self.say_maps("All attention maps", maps)
+        self.say_maps("What all heads' thumbnails and scores are made of,", summaries)
         self.say_bandwidth(copied, about)
         self.say_bits()
         self.say_sides()
