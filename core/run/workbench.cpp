@@ -487,8 +487,8 @@ void Workbench::cancel() {
 }
 
 // Beside the thumbnails the whole patterns of all heads, so that whichever is chosen is there at once: on the host,
-// where storing them costs a few hundredths of the run, and as long as they are not too large. A GPU runs the text
-// again sooner than it carries them.
+// where storing them costs a few hundredths of the run, and as long as they are not too large. A GPU, by
+// arithmetic, runs the text again sooner than it carries them.
 bool Workbench::keeps_whole_patterns() const {
   constexpr size_t kMostBytes = size_t{320} << 20;
   if (gpu_in_use_ >= 0) return false;

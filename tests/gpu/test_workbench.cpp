@@ -10,7 +10,7 @@ namespace {
 
 Result<OpenDevice> open_gpu(const DeviceChoice& choice, const CpuOptions& cpu, const Model& model) {
   if (choice.kind == DeviceChoice::Kind::cpu) return open_device(choice, cpu, model);
-  return OpenDevice{make_cuda_ops(0), {}, ""};
+  return OpenDevice{make_cuda_ops(0), {}, "", 0};
 }
 
 TEST_CASE("the workbench shows the same of a model on the device as on the CPU", "[model][workbench]") {
@@ -58,6 +58,49 @@ TEST_CASE("the workbench shows the same of a model on the device as on the CPU",
   REQUIRE(gpu.settle());
   CHECK(gpu.kernel_path().starts_with("cpu"));
   same();
+}
+
+TEST_CASE("of all heads the device sends summaries, and whole patterns of the chosen layer", "[model][workbench]") {
+  Workbench gpu({.threads = 1, .precision = Precision::exact, .open_device = open_gpu});
+  Workbench cpu({.threads = 1, .precision = Precision::exact});
+  cpu.choose_device({DeviceChoice::Kind::cpu});
+  for (Workbench* bench : {&gpu, &cpu}) {
+    bench->load_model(golden_path("tiny_llama/f32.gguf"));
+    REQUIRE(bench->settle());
+    REQUIRE(bench->apply(cmd::SetText{"The box is open, and who looks sees all of it."}).ok());
+  }
+  const int layers = gpu.model()->config().layer_count();
+  REQUIRE(layers >= 2);
+  for (const int chosen : {1, 0}) {
+    INFO("layer " << chosen);
+    for (Workbench* bench : {&gpu, &cpu}) {
+      REQUIRE(bench->apply(cmd::SelectHead{chosen, 1}).ok());
+      Needs needs;
+      needs.thumbnails = needs.heads = true;
+      needs.probe.add(Tap::attn_pattern, chosen, chosen + 1);
+      bench->set_needs(needs);
+      REQUIRE(bench->settle());
+      if (bench->error()) FAIL(bench->error()->message());
+    }
+    const View &on_gpu = gpu.view(), &on_cpu = cpu.view();
+    const int last = on_gpu.step->length() - 1;
+    for (int layer = 0; layer < layers; ++layer) {
+      CHECK((on_gpu.step->page(Tap::attn_pattern, layer, 0) != nullptr) == (layer == chosen));
+      CHECK(on_cpu.step->page(Tap::attn_pattern, layer, 0) != nullptr);
+      for (const View* view : {&on_gpu, &on_cpu}) {
+        CHECK(view->step->page(Tap::attn_z, layer, 0) == nullptr);
+        CHECK(view->step->page(Tap::attn_z, layer, last) != nullptr);
+      }
+    }
+    REQUIRE((on_gpu.thumbnails && on_gpu.heads && on_cpu.thumbnails && on_cpu.heads));
+    CHECK(on_gpu.thumbnails->length == last + 1);
+    CHECK(nmse(on_gpu.thumbnails->weights, on_cpu.thumbnails->weights) < 1e-9);
+    for (size_t i = 0; i < on_cpu.heads->scores.size(); ++i) {
+      const HeadScores &found = on_gpu.heads->scores[i], &wanted = on_cpu.heads->scores[i];
+      CHECK(std::abs(found.previous - wanted.previous) < 1e-5f);
+      CHECK(std::abs(found.best_weight - wanted.best_weight) < 1e-5f);
+    }
+  }
 }
 
 TEST_CASE("neighbours that the device does not find any more are found on the host", "[model][workbench]") {
