@@ -40,23 +40,24 @@ struct LayerScratch {
 };
 
 // Stored where a pointer is set; storing changes no bit of anything else. k, v and k_rot are seen as the cache holds
-// them; k is rounded so only where nothing rotates it.
+// them; k is rounded so only where nothing rotates it. Without initialisers, so that one may lie in shared memory.
 struct LayerOutputs {
-  float* attn_norm = nullptr;                      // [R, C]
-  float *q = nullptr, *k = nullptr, *v = nullptr;  // [R, H, D], [R, G, D], [R, G, D]
-  float *q_rot = nullptr, *k_rot = nullptr;        // only with rotation
-  float* attn_z = nullptr;                         // [R, H, D]
-  float* attn_out = nullptr;                       // [R, C]
-  float* resid_mid = nullptr;                      // [R, C]
-  float* mlp_norm = nullptr;                       // [R, C]
-  float* mlp_gate = nullptr;                       // [R, F]; only with a gate
-  float* mlp_up = nullptr;                         // [R, F]
-  float* mlp_act = nullptr;                        // [R, F]
-  float* mlp_out = nullptr;                        // [R, C]
-  float* resid_post = nullptr;                     // [R, C]
-  const KeyRow* scores = nullptr;   // [R]: before the window's mask, −∞ beyond the causal end up to the row's width
-  const KeyRow* pattern = nullptr;  // [R]
-  PatternSummary summary = {};      // of the rows whose pattern is stored
+  float* resid_pre;       // [R, C]
+  float* attn_norm;       // [R, C]
+  float *q, *k, *v;       // [R, H, D], [R, G, D], [R, G, D]
+  float *q_rot, *k_rot;   // only with rotation
+  float* attn_z;          // [R, H, D]
+  float* attn_out;        // [R, C]
+  float* resid_mid;       // [R, C]
+  float* mlp_norm;        // [R, C]
+  float* mlp_gate;        // [R, F]; only with a gate
+  float* mlp_up;          // [R, F]
+  float* mlp_act;         // [R, F]
+  float* mlp_out;         // [R, C]
+  float* resid_post;      // [R, C]
+  const KeyRow* scores;   // [R]: before the window's mask, −∞ beyond the causal end up to the row's width
+  const KeyRow* pattern;  // [R]
+  float *pooled, *focus;  // [R, H, P], [R, H, M]: PatternSummary, of the rows whose pattern is stored
 };
 
 }  // namespace glassbox

@@ -40,7 +40,7 @@ void Ops::heads_alone(const float* z, int64_t rows, int heads, int head_dim, flo
 }
 
 bool Ops::decoder_layer(const DecoderLayer&, const AttentionArgs&, Precision, float*, const LayerScratch&,
-                        const LayerOutputs&) {
+                        const LayerOutputs&, const LayerOutputs*) {
   return false;
 }
 

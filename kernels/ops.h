@@ -193,9 +193,17 @@ class Ops {
   // ---- groups of operations that a backend may run in fused kernels. False: it does not, nothing has happened, and
   // the caller composes them (core/model/transformer.cpp has the definition of every value).
 
-  // A layer of a decoder. resid [R, C], in and out. outputs.attn_z may be scratch.q.
+  // A layer of a decoder. resid [R, C], in and out. `outputs`, in the host's memory: what to store besides; attn_z may
+  // be scratch.q. `placed_outputs`: the same in the backend's memory, brought there by upload(); null: nothing to
+  // store.
   virtual bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
-                             const LayerScratch& scratch, const LayerOutputs& outputs);
+                             const LayerScratch& scratch, const LayerOutputs& outputs,
+                             const LayerOutputs* placed_outputs);
+  // Whether decoder_layer() would run, and read what to store in the backend's memory alone: recorded, it then stores
+  // what lies there whenever it is run again, and else what was wanted when it was recorded. Of `args` the sizes count.
+  virtual bool reads_placed_outputs(const DecoderLayer& /*layer*/, const AttentionArgs& /*args*/) const {
+    return false;
+  }
   // logits[i] = cap(W norm(resid[logit_rows[i]])). resid [rows, C]; logits [logit_rows.size(), V]; final_norm [rows, C]
   // or null.
   virtual bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,

@@ -28,12 +28,8 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   rows_ = rows;
   logit_rows_ = logit_rows;
   key_width_ = key_width;
-  int64_t keys = 0;
-  for (const RowPosition& row : rows) keys += keys_of(row);
   slot_index_.assign(config.layers.size() * kTapCount, -1);
   turns_.assign(config.layers.size(), -1);
-  passes_.assign(config.layers.size(), 0);
-  passing_heads_ = 0;
   for (size_t place = 0; place < slot_index_.size(); ++place) {
     const Tap tap = static_cast<Tap>(place % kTapCount);
     const int layer = static_cast<int>(place / kTapCount);
@@ -44,31 +40,59 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
     slot_index_[place] = static_cast<int>(slots_.size());
     const size_t parts = parts_.size();
     const bool straight = key_width == 0 && find_parts(*site, tap);
-    slots_.push_back({site, tap, layer, heads, width, straight, floats_, {}, parts, parts_.size()});
-    if (straight) continue;
-    const auto row_count = static_cast<int64_t>(rows_of(tap).size());
-    const int64_t floats = std::max(heads, 1) * (has_key_axis(tap) ? keys : row_count * width);
-    floats_ += static_cast<size_t>(floats + 3) / 4 * 4;
+    slots_.push_back({site, tap, layer, heads, width, straight, 0, {}, parts, parts_.size()});
+  }
+  // First those whose addresses recordings hold: they stay where they are whatever else is wanted.
+  for (const bool apart : {true, false}) {
+    for (Slot& slot : slots_) {
+      if (slot.straight || is_filled_apart(slot) != apart) continue;
+      slot.first = floats_;
+      floats_ += floats_of(slot);
+    }
   }
   place_large();
-  for (size_t layer = 0; layer < passes_.size(); ++layer) {
-    const int l = static_cast<int>(layer);
-    const bool summarised = find(Tap::attn_pooled, l) != nullptr || find(Tap::attn_focus, l) != nullptr;
-    if (!summarised || plan->edits_attention(l)) continue;
-    passes_[layer] = 1;
-    passing_heads_ = std::max(passing_heads_, config.layers[layer].heads);
-  }
-  const size_t passing = static_cast<size_t>(passing_heads_ * keys) * sizeof(float);
-  if (passing > passing_.bytes()) {
-    passing_ = {};
-    passing_ = ops_.allocate(passing);
-  }
+  place_passing(*plan, config);
   if (floats_ * sizeof(float) <= host_.bytes()) return;
   generation_ = fresh_number();
   memory_ = {};
   host_ = {};
   memory_ = ops_.allocate(floats_ * sizeof(float));
   host_ = ops_.allocate_staging(floats_ * sizeof(float));  // last: where one fails, it is as if there were neither
+}
+
+// Room for the patterns of which only the summary is wanted.
+void CaptureSlots::place_passing(const TapPlan& plan, const ModelConfig& config) {
+  passes_.assign(config.layers.size(), 0);
+  passing_heads_ = 0;
+  for (size_t layer = 0; layer < passes_.size(); ++layer) {
+    const int l = static_cast<int>(layer);
+    const bool summarised = find(Tap::attn_pooled, l) != nullptr || find(Tap::attn_focus, l) != nullptr;
+    if (!summarised || plan.edits_attention(l)) continue;
+    passes_[layer] = 1;
+    passing_heads_ = std::max(passing_heads_, config.layers[layer].heads);
+  }
+  int64_t keys = 0;
+  for (const RowPosition& row : rows_) keys += keys_of(row);
+  const size_t passing = static_cast<size_t>(passing_heads_ * keys) * sizeof(float);
+  if (passing <= passing_.bytes()) return;
+  passing_ = {};
+  passing_ = ops_.allocate(passing);
+}
+
+// Whether other operations than a fused layer's have the slot's address: of what it does not store, and of what such a
+// thing is made of.
+bool CaptureSlots::is_filled_apart(const Slot& slot) const {
+  return tap_info(slot.tap).scope == TapScope::model || slot.tap == Tap::head_out ||
+         (slot.tap == Tap::attn_z && find(Tap::head_out, slot.layer) != nullptr);
+}
+
+// In memory_.
+size_t CaptureSlots::floats_of(const Slot& slot) const {
+  int64_t values = static_cast<int64_t>(rows_of(slot.tap).size()) * slot.width;
+  if (slot.width == 0) {
+    for (const RowPosition& row : rows_) values += keys_of(row);
+  }
+  return static_cast<size_t>(std::max(slot.heads, 1) * values + 3) / 4 * 4;
 }
 
 // The parts of a site that is copied straight into its pages; false, and none: it is not. It is, where each capture's
@@ -176,6 +200,12 @@ bool CaptureSlots::some_pass_whole() const {
   return false;
 }
 
+size_t CaptureSlots::most_inputs_room(int layers, size_t rows) {
+  const auto with_keys =
+      std::count_if(all_taps().begin(), all_taps().end(), [](const TapInfo& info) { return has_key_axis(info.tap); });
+  return static_cast<size_t>(layers * with_keys) * StepInputs::room<KeyRow>(rows);
+}
+
 size_t CaptureSlots::inputs_room() const {
   const auto with_keys = std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.width == 0; });
   return static_cast<size_t>(with_keys + (some_pass_whole() ? 1 : 0)) * StepInputs::room<KeyRow>(rows_.size());
@@ -267,14 +297,24 @@ void CaptureSlots::deliver() {
   }
 }
 
-uint64_t CaptureSlots::layout_hash() const {
-  uint64_t hash = kHashStart;
-  const auto add = [&](uint64_t value) { hash = join_hashes(hash, value); };
-  for (const Slot& slot : slots_) {
-    add(static_cast<uint64_t>(slot.layer) * kTapCount + static_cast<uint64_t>(slot.tap));
-    add(slot.first);
+bool CaptureSlots::of_layers() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return tap_info(slot.tap).scope == TapScope::layer; });
+}
+
+uint64_t CaptureSlots::join_filled_apart(uint64_t hash, int layer, bool fused) const {
+  for (int tap = 0; tap < kTapCount; ++tap) {
+    const Slot* slot = find(static_cast<Tap>(tap), layer);
+    if (slot == nullptr || (fused && !is_filled_apart(*slot))) continue;
+    for (const uint64_t value : {static_cast<uint64_t>(layer * kTapCount + tap), uint64_t{slot->first},
+                                 static_cast<uint64_t>(reinterpret_cast<uintptr_t>(slot->placed.data()))}) {
+      hash = join_hashes(hash, value);
+    }
   }
-  add(static_cast<uint64_t>(key_width_));
+  if (!fused && passes(layer)) {
+    hash = join_hashes(hash,
+                       static_cast<uint64_t>(reinterpret_cast<uintptr_t>(key_rows(Tap::attn_pattern, layer).data())));
+  }
   return hash;
 }
 

@@ -25,8 +25,9 @@ class CaptureSlots {
   // must live until deliver().
   void lay_out(const TapPlan* plan, const ModelConfig& config, std::span<const RowPosition> rows,
                std::span<const RowPosition> logit_rows, int64_t key_width);
-  // Room that describe_keys() needs in the inputs.
+  // Room that describe_keys() needs in the inputs: now, and whatever is wanted of so many rows.
   size_t inputs_room() const;
+  static size_t most_inputs_room(int layers, size_t rows);
   // Tells the inputs where the rows of slots with a key axis lie.
   void describe_keys(StepInputs& inputs);
 
@@ -39,11 +40,14 @@ class CaptureSlots {
   // Before and after a layer's operations, where these are not recorded: fills pages from large slots.
   void begin_layer(int layer);
   void end_layer(int layer);
-  void start_download();  // after the operations; then the backend is waited for
-  void deliver();         // into the pages what is not there yet, and marks their rows
-  // What the addresses depend on.
+  void start_download();   // after the operations; then the backend is waited for
+  void deliver();          // into the pages what is not there yet, and marks their rows
+  bool of_layers() const;  // whether any slot is a layer's
+  // Joins to the hash which of a layer's slots are filled by operations that have their addresses, and where these lie;
+  // layer 0 has the model's too. `fused`: the layer reads its outputs' addresses in the backend's memory, so that only
+  // those are left that it does not store. Where any is joined, the operations depend on generation() as well.
+  uint64_t join_filled_apart(uint64_t hash, int layer, bool fused) const;
   uint64_t generation() const { return generation_; }
-  uint64_t layout_hash() const;
 
  private:
   struct Slot {
@@ -52,7 +56,7 @@ class CaptureSlots {
     int layer, heads;
     int64_t width;                   // of a head's part of a row; 0: the row's keys
     bool straight;                   // copied from large_ into its pages
-    size_t first;                    // its first float, in memory_ or large_
+    size_t first;                    // its first float, in memory_ (there first come those filled apart) or large_
     std::span<const KeyRow> placed;  // rows with a key axis, where the operations find them
     size_t parts_begin, parts_end;   // of a straight one, in parts_
   };
@@ -63,6 +67,8 @@ class CaptureSlots {
     size_t first;       // its first float in large_
   };
   const Slot* find(Tap tap, int layer) const;
+  bool is_filled_apart(const Slot& slot) const;
+  size_t floats_of(const Slot& slot) const;
   int64_t keys_of(const RowPosition& row) const { return key_width_ > 0 ? key_width_ : row.position + 1; }
   std::span<const RowPosition> rows_of(Tap tap) const { return tap == Tap::logits ? logit_rows_ : rows_; }
   std::span<const Part> parts_of(const Slot& slot) const {
@@ -71,6 +77,7 @@ class CaptureSlots {
   bool find_parts(const TapPlan::Site& site, Tap tap);
   size_t place_parts(const Slot& slot);
   void place_large();
+  void place_passing(const TapPlan& plan, const ModelConfig& config);
   void describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const;
   void describe_large_keys(const Slot& slot, std::span<KeyRow> rows) const;
   bool passes(int layer) const { return !passes_.empty() && passes_[static_cast<size_t>(layer)] != 0; }

@@ -16,6 +16,35 @@ int rounded_up(int value, int step) {
   return (value + step - 1) / step * step;
 }
 
+// What the layer stores where it waits for the pages.
+LayerOutputs outputs_of(const Workspace& ws, int layer) {
+  const CaptureSlots& slots = ws.captures;
+  const auto slot = [&](Tap tap) { return slots.slot(tap, layer); };
+  LayerOutputs outputs{.resid_pre = slot(Tap::resid_pre),
+                       .attn_norm = slot(Tap::attn_norm),
+                       .q = slot(Tap::q),
+                       .k = slot(Tap::k),
+                       .v = slot(Tap::v),
+                       .q_rot = slot(Tap::q_rot),
+                       .k_rot = slot(Tap::k_rot),
+                       .attn_z = slot(Tap::attn_z),
+                       .attn_out = slot(Tap::attn_out),
+                       .resid_mid = slot(Tap::resid_mid),
+                       .mlp_norm = slot(Tap::mlp_norm),
+                       .mlp_gate = slot(Tap::mlp_gate),
+                       .mlp_up = slot(Tap::mlp_up),
+                       .mlp_act = slot(Tap::mlp_act),
+                       .mlp_out = slot(Tap::mlp_out),
+                       .resid_post = slot(Tap::resid_post),
+                       .scores = slots.key_rows(Tap::attn_scores, layer).data(),
+                       .pattern = slots.key_rows(Tap::attn_pattern, layer).data(),
+                       .pooled = slot(Tap::attn_pooled),
+                       .focus = slot(Tap::attn_focus)};
+  // Each head alone is made of it.
+  if (outputs.attn_z == nullptr && slot(Tap::head_out) != nullptr) outputs.attn_z = ws.z;
+  return outputs;
+}
+
 }  // namespace
 
 size_t placed_blocks(const KvSequence& sequence) {
@@ -43,9 +72,11 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
     in_steps = in_steps || call.plan->edits_attention(layer);
   }
   size_t bytes = 3 * StepInputs::room<int32_t>(count) + StepInputs::room<RowPosition>(count) +
-                 StepInputs::room<std::byte* const*>(sequences) + ws.captures.inputs_room() +
+                 StepInputs::room<std::byte* const*>(sequences) + StepInputs::room<LayerOutputs>(config.layers.size()) +
                  (in_steps ? 2 * StepInputs::room<KeyRow>(count) : 0) +
                  (call.draw != nullptr ? StepInputs::room<DrawRow>(1) : 0);
+  // A recording has their address, so they stay where they are whatever comes to be wanted.
+  bytes += repeated ? CaptureSlots::most_inputs_room(config.layer_count(), count) : ws.captures.inputs_room();
   for (const KvSequence* sequence : call.sequences) bytes += StepInputs::room<std::byte*>(placed_blocks(*sequence));
   StepInputs& inputs = ws.inputs;
   inputs.begin(bytes);
@@ -82,7 +113,13 @@ PlacedRows place_rows(const ForwardCall& call, const ModelConfig& config, Worksp
     placed.draws = inputs.placed(draws);
     placed.ids = {call.draw->token, 1};
   }
+  // These before the rows with a key axis, of which there are as many as are wanted.
+  if (ws.captures.of_layers()) placed.outputs = inputs.add<LayerOutputs>(config.layers.size());
   ws.captures.describe_keys(inputs);
+  for (size_t layer = 0; layer < placed.outputs.size(); ++layer) {
+    placed.outputs[layer] = outputs_of(ws, static_cast<int>(layer));
+  }
+  if (!placed.outputs.empty()) placed.placed_outputs = inputs.placed(placed.outputs).data();
   return placed;
 }
 

@@ -14,6 +14,9 @@ struct PlacedRows {
   std::byte* const* const* sequences = nullptr;
   int sequence_count = 0;
   std::span<KeyRow> scores, pattern;  // of an attention that runs in steps, as the host sees them
+  // [L], what each layer stores where it runs fused, as the host sees it and where the operations find it; or nothing.
+  std::span<LayerOutputs> outputs;
+  const LayerOutputs* placed_outputs = nullptr;
   std::span<const DrawRow> draws;
   int longest = 0;  // AttentionArgs::longest
 };

@@ -309,55 +309,41 @@ bool fused_layer(const Pass& pass, int l, const LayerConfig& layer, const LayerW
                  const AttentionArgs& args) {
   if (pass.ops.on_host() || (pass.plan != nullptr && pass.plan->edits_layer(l))) return false;
   const Workspace& ws = pass.ws;
-  const CaptureSlots& slots = ws.captures;
-  const auto slot = [&](Tap tap) { return slots.slot(tap, l); };
-  LayerOutputs outputs{.attn_norm = slot(Tap::attn_norm),
-                       .q = slot(Tap::q),
-                       .k = slot(Tap::k),
-                       .v = slot(Tap::v),
-                       .q_rot = slot(Tap::q_rot),
-                       .k_rot = slot(Tap::k_rot),
-                       .attn_z = slot(Tap::attn_z),
-                       .attn_out = slot(Tap::attn_out),
-                       .resid_mid = slot(Tap::resid_mid),
-                       .mlp_norm = slot(Tap::mlp_norm),
-                       .mlp_gate = slot(Tap::mlp_gate),
-                       .mlp_up = slot(Tap::mlp_up),
-                       .mlp_act = slot(Tap::mlp_act),
-                       .mlp_out = slot(Tap::mlp_out),
-                       .resid_post = slot(Tap::resid_post),
-                       .scores = slots.key_rows(Tap::attn_scores, l).data(),
-                       .pattern = slots.key_rows(Tap::attn_pattern, l).data(),
-                       .summary = slots.summary(l)};
-  const bool heads_wanted = pass.wanted(Tap::head_out, l) != nullptr;
-  if (heads_wanted && outputs.attn_z == nullptr) outputs.attn_z = ws.z;
+  const bool seen = !pass.placed.outputs.empty();
+  const LayerOutputs outputs = seen ? pass.placed.outputs[static_cast<size_t>(l)] : LayerOutputs{};
   const LayerScratch scratch{ws.normed, ws.q, ws.z, ws.branch, ws.gate};
-  if (!pass.ops.decoder_layer(pass.model.decoder_layer(l), args, pass.precision, ws.resid, scratch, outputs)) {
+  if (!pass.ops.decoder_layer(pass.model.decoder_layer(l), args, pass.precision, ws.resid, scratch, outputs,
+                              seen ? pass.placed.placed_outputs + l : nullptr)) {
     return false;
   }
-  if (heads_wanted) head_outputs(pass, l, layer, weights, outputs.attn_z);
+  head_outputs(pass, l, layer, weights, outputs.attn_z);
   return true;
+}
+
+AttentionArgs attention_args(const Pass& pass, int l, const KvPool& pool) {
+  const LayerConfig& layer = pass.config.layers[static_cast<size_t>(l)];
+  return {.rows = pass.placed.rows.data(),
+          .row_count = static_cast<int>(pass.rows.size()),
+          .longest = pass.placed.longest,
+          .sequence_count = pass.placed.sequence_count,
+          .sequences = pass.placed.sequences,
+          .keys_at = static_cast<int64_t>(pool.keys_at(l)),
+          .values_at = static_cast<int64_t>(pool.values_at(l)),
+          .dtype = pool.dtype(),
+          .heads = layer.heads,
+          .kv_heads = layer.kv_heads,
+          .head_dim = layer.head_dim,
+          .scale = layer.attention_scale,
+          .soft_cap = layer.soft_cap,
+          .window = layer.window};
 }
 
 void block_forward(const Pass& pass, int l, const Weights& all_weights, const KvPool& pool) {
   const LayerConfig& layer = pass.config.layers[static_cast<size_t>(l)];
   const LayerWeights& weights = all_weights.layers[static_cast<size_t>(l)];
-  const AttentionArgs args{.rows = pass.placed.rows.data(),
-                           .row_count = static_cast<int>(pass.rows.size()),
-                           .longest = pass.placed.longest,
-                           .sequence_count = pass.placed.sequence_count,
-                           .sequences = pass.placed.sequences,
-                           .keys_at = static_cast<int64_t>(pool.keys_at(l)),
-                           .values_at = static_cast<int64_t>(pool.values_at(l)),
-                           .dtype = pool.dtype(),
-                           .heads = layer.heads,
-                           .kv_heads = layer.kv_heads,
-                           .head_dim = layer.head_dim,
-                           .scale = layer.attention_scale,
-                           .soft_cap = layer.soft_cap,
-                           .window = layer.window};
-  pass.at(Tap::resid_pre, l, pass.ws.resid);
+  const AttentionArgs args = attention_args(pass, l, pool);
   if (fused_layer(pass, l, layer, weights, args)) return;
+  pass.at(Tap::resid_pre, l, pass.ws.resid);
   attention_input(pass, l, layer, weights, args);
   attention(pass, l, layer, args);
   attention_output(pass, l, layer, weights);
@@ -409,23 +395,34 @@ void head_rows(const Pass& pass, const Weights& weights, float* logits) {
 // A short step, whose operations are the same from one to the next.
 void run_repeated(const Pass& pass, const ForwardCall& call, const Weights& weights, float* logits) {
   const Workspace& ws = pass.ws;
+  const KvPool& pool = call.sequences.front()->pool();
   uint64_t blocks = kHashStart;  // the sizes of the tables
   for (const KvSequence* sequence : call.sequences) {
     blocks = join_hashes(blocks, placed_blocks(*sequence));
   }
+  // What fused layers store is not recorded, but for whether there is any of it; what has operations of its own is.
+  uint64_t apart = kHashStart;
+  for (int layer = 0; call.plan != nullptr && layer < pass.config.layer_count(); ++layer) {
+    const bool fused =
+        pass.ops.reads_placed_outputs(pass.model.decoder_layer(layer), attention_args(pass, layer, pool));
+    apart = ws.captures.join_filled_apart(apart, layer, fused);
+  }
   // A step that draws has no captures.
-  const uint64_t others = call.draw == nullptr ? ws.captures.generation() : call.draw->generation;
+  const uint64_t others = call.draw != nullptr  ? call.draw->generation
+                          : apart != kHashStart ? ws.captures.generation()
+                                                : 0;
   const uint64_t counts = call.rows.size() | ws.logit_rows.size() << 16 | call.sequences.size() << 32 |
-                          static_cast<uint64_t>(pass.precision) << 48 | uint64_t{call.draw != nullptr} << 56;
+                          static_cast<uint64_t>(pass.precision) << 48 | uint64_t{call.draw != nullptr} << 56 |
+                          uint64_t{!pass.placed.outputs.empty()} << 57;
   const auto operations = [&] {
     embed_rows(pass, weights);
     for (int layer = 0; layer < pass.config.layer_count(); ++layer) {
-      block_forward(pass, layer, weights, call.sequences.front()->pool());
+      block_forward(pass, layer, weights, pool);
     }
     head_rows(pass, weights, logits);
     if (call.draw != nullptr) pass.ops.draw(logits, pass.config.vocab, pass.placed.draws);
   };
-  pass.ops.repeat({pass.model.id(), ws.generation(), ws.inputs.generation(), others, ws.captures.layout_hash(), blocks,
+  pass.ops.repeat({pass.model.id(), ws.generation(), ws.inputs.generation(), others, apart, blocks,
                    static_cast<uint64_t>(pass.placed.longest), counts},
                   std::ref(operations));
 }

@@ -140,10 +140,11 @@ bool fits_decoder_layer(const DecoderLayer& layer, const AttentionArgs& args);
 bool fits_head(const Linear& layer, int64_t count);
 
 // A layer in five launches for each kMostFusedRows rows. resid [R, C], in and out; scratch: decoder_scratch_floats() at
-// a multiple of 16 bytes, as all other arrays are. Keys and values of the rows go into the cache; rows of one sequence
-// stand in the order of their positions. Invalid: what does not fit.
+// a multiple of 16 bytes, as all other arrays are; outputs: in device memory too, where no launch writes it, with the
+// arrays of KeyRow that it names, or null. Keys and values of the rows go into the cache; rows of one sequence stand in
+// the order of their positions. Invalid: what does not fit.
 cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid, float* scratch,
-                          const LayerOutputs& outputs, cudaStream_t stream);
+                          const LayerOutputs* outputs, cudaStream_t stream);
 
 // logits[i] = cap(W norm(resid[logit_rows[i]])), in a launch for each kMostFusedRows. resid [rows, C]; logit_rows
 // [count] in device memory, or null: count is rows; logits [count, V]; soft_cap 0: none; final_norm null or [rows, C],

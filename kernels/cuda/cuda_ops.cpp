@@ -171,7 +171,8 @@ void CudaOps::repeat(const RepeatKey& key, const std::function<void()>& operatio
 }
 
 bool CudaOps::decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
-                            const LayerScratch& scratch, const LayerOutputs& outputs) {
+                            const LayerScratch& scratch, const LayerOutputs& outputs,
+                            const LayerOutputs* placed_outputs) {
   if (!fits_decoder_layer(layer, args)) {
     if (args.row_count <= kMostFusedRows || !fits_wide_layer(*products_, layer, args)) return false;
     check(wide_layer(*products_, layer, args, precision, resid, scratch, outputs, stream()), "wide_layer");
@@ -181,8 +182,12 @@ bool CudaOps::decoder_layer(const DecoderLayer& layer, const AttentionArgs& args
       decoder_scratch_floats(args.heads, args.head_dim, static_cast<int>(layer.up.weight.rows())) * sizeof(float);
   // What there was stays: recorded steps of another model may use it.
   if (scratch_.empty() || scratch_.back().bytes() < bytes) scratch_.push_back(allocate(bytes));
-  check(cuda::decoder_layer(layer, args, resid, scratch_.back().f32(), outputs, stream()), "decoder_layer");
+  check(cuda::decoder_layer(layer, args, resid, scratch_.back().f32(), placed_outputs, stream()), "decoder_layer");
   return true;
+}
+
+bool CudaOps::reads_placed_outputs(const DecoderLayer& layer, const AttentionArgs& args) const {
+  return fits_decoder_layer(layer, args);
 }
 
 bool CudaOps::head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,

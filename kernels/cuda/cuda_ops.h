@@ -40,7 +40,9 @@ class CudaOps : public Ops {
   void repeat(const RepeatKey& key, const std::function<void()>& operations) override;
 
   bool decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, Precision precision, float* resid,
-                     const LayerScratch& scratch, const LayerOutputs& outputs) override;
+                     const LayerScratch& scratch, const LayerOutputs& outputs,
+                     const LayerOutputs* placed_outputs) override;
+  bool reads_placed_outputs(const DecoderLayer& layer, const AttentionArgs& args) const override;
   bool head(const Norm& norm, const Linear& layer, float soft_cap, const float* resid, int64_t rows,
             std::span<const int32_t> logit_rows, float* logits, float* final_norm) override;
   bool draws() const override { return true; }

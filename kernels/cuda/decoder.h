@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/cuda_kernels.h"
-#include "kernels/decoder_layer.h"
+#include "kernels/cuda/layer_outputs.h"
 
 namespace glassbox::cuda {
 
@@ -23,18 +23,18 @@ struct DecoderScratch {
 
 // decoder_inputs.cu: norm, q, k, v, rotation; k and v go into the cache.
 cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args, const float* resid,
-                            const DecoderScratch& scratch, const LayerOutputs& outputs, cudaStream_t stream);
+                            const DecoderScratch& scratch, const WantedOutputs& wanted, cudaStream_t stream);
 // decoder_attention.cu. What is stored as pattern are still the scores of the keys that the window leaves.
-cudaError_t attend(const AttentionArgs& args, const DecoderScratch& scratch, const LayerOutputs& outputs,
+cudaError_t attend(const AttentionArgs& args, const DecoderScratch& scratch, const WantedOutputs& wanted,
                    cudaStream_t stream);
 // decoder_outputs.cu: resid += W_O z + b; the pattern becomes what it is called.
 cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& args, const DecoderScratch& scratch,
-                             float* resid, const LayerOutputs& outputs, cudaStream_t stream);
+                             float* resid, const WantedOutputs& wanted, cudaStream_t stream);
 // decoder_inputs.cu: norm, gate, up, activation.
 cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, const DecoderScratch& scratch,
-                      const LayerOutputs& outputs, cudaStream_t stream);
+                      const WantedOutputs& wanted, cudaStream_t stream);
 // decoder_outputs.cu: resid += W_down act + b.
 cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch& scratch, float* resid,
-                       const LayerOutputs& outputs, cudaStream_t stream);
+                       const WantedOutputs& wanted, cudaStream_t stream);
 
 }  // namespace glassbox::cuda

@@ -49,7 +49,7 @@ struct Attention {
   const float* q;   // [R, H, D]
   float* z;         // [splits, R, H, D]
   float2* softmax;  // [splits, R, H]
-  const KeyRow *scores, *pattern;
+  WantedOutputs wanted;
   int head_groups;  // of at most kHeads heads with the same keys
 };
 
@@ -81,12 +81,36 @@ __device__ Place own_place(const Attention& a) {
   return p;
 }
 
+// A KeyRow as it may lie in shared memory.
+struct SeenRow {
+  float* data;
+  int64_t head_stride, width;
+};
+
 template <int kHeads>
 struct Shared {
   float sums[kWarps][kHeads][kKvBlock];  // of the warps: first of the scores, in the end of z
   float weights[kHeads][kKvBlock];
   float shrink[kHeads];
+  SeenRow scores, pattern;  // of the block's row, if anything is wanted
 };
+
+// Before the launches before are waited for; it is there after the block's next barrier.
+template <int kHeads>
+__device__ void fetch_outputs(const Attention& a, Shared<kHeads>& shared) {
+  if (a.wanted.outputs == nullptr || threadIdx.x > 1) return;
+  const bool of_scores = threadIdx.x == 0;
+  const KeyRow* const rows = of_scores ? a.wanted.outputs->scores : a.wanted.outputs->pattern;
+  const KeyRow row = rows == nullptr ? KeyRow{} : rows[a.wanted.first_row + static_cast<int>(blockIdx.z)];
+  SeenRow& seen = of_scores ? shared.scores : shared.pattern;
+  seen.data = row.data;
+  seen.head_stride = row.head_stride;
+  seen.width = row.width;
+}
+// A head's part; null: nobody wants it.
+__device__ float* seen_head(const Attention& a, const SeenRow& row, int h) {
+  return a.wanted.outputs == nullptr || row.data == nullptr ? nullptr : row.data + h * row.head_stride;
+}
 
 // The dimensions slice · kSlice + own_warp · kPerWarp + i of the lane's two keys of block b.
 template <DType kType>
@@ -179,9 +203,7 @@ __device__ float2 take_scores(const Attention& a, const Place& p, const Shared<k
     dot[0] += part.x;
     dot[1] += part.y;
   }
-  float* const seen = a.scores == nullptr || a.scores[p.row].data == nullptr
-                          ? nullptr
-                          : a.scores[p.row].data + (p.first_head + h) * a.scores[p.row].head_stride;
+  float* const seen = seen_head(a, shared.scores, p.first_head + h);
   for (int i = 0; i < 2; ++i) {
     dot[i] *= a.args.scale;
     if (a.args.soft_cap > 0.0f) dot[i] = a.args.soft_cap * tanhf(dot[i] / a.args.soft_cap);
@@ -194,7 +216,7 @@ __device__ float2 take_scores(const Attention& a, const Place& p, const Shared<k
 // Scores of blocks that the window hides, and what is beyond the causal end: for those who look.
 template <DType kType, int kHeads, int kSlices>
 __device__ void store_unseen_scores(const Attention& a, const Place& p, Shared<kHeads>& shared) {
-  const KeyRow wanted = a.scores[p.row];
+  const SeenRow wanted = shared.scores;
   if (wanted.data == nullptr) return;
   for (int b = static_cast<int>(blockIdx.x); b < p.first_block; b += static_cast<int>(gridDim.x)) {
     TwoSums sum[kHeads];
@@ -224,11 +246,9 @@ __global__ void attend_split(Attention a) {
   let_next_launch_begin();
   const Place p = own_place<kHeads>(a);
   prefetch_split<kType>(a, p);
+  fetch_outputs(a, shared);
   wait_for_launches_before();
   const int warp = own_warp(), lane = own_lane();
-  float* const pattern = a.pattern == nullptr || a.pattern[p.row].data == nullptr || warp >= p.heads
-                             ? nullptr
-                             : a.pattern[p.row].data + (p.first_head + warp) * a.pattern[p.row].head_stride;
   TwoSums z[kHeads][kSlices];
   float largest = kNothing, total = 0.0f;  // of head `warp`
   for (int b = p.begin; b < p.end; ++b) {
@@ -245,6 +265,7 @@ __global__ void attend_split(Attention a) {
     __syncthreads();
     float own_weights = 0.0f;
     if (warp < p.heads) {
+      float* const pattern = seen_head(a, shared.pattern, p.first_head + warp);
       const float2 both = take_scores(a, p, shared, b, warp);
       float score[] = {both.x, both.y};
       for (int i = 0; i < 2; ++i) {
@@ -292,7 +313,7 @@ __global__ void attend_split(Attention a) {
     if (slice + 1 < kSlices) __syncthreads();
   }
   if (warp < p.heads && lane == 0) a.softmax[row * a.args.heads + p.first_head + warp] = make_float2(largest, total);
-  if (a.scores != nullptr) store_unseen_scores<kType, kHeads, kSlices>(a, p, shared);
+  if (a.wanted.outputs != nullptr) store_unseen_scores<kType, kHeads, kSlices>(a, p, shared);
 }
 
 template <DType kType, int kHeads>
@@ -315,9 +336,9 @@ cudaError_t start(Attention a, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t attend(const AttentionArgs& args, const DecoderScratch& scratch, const LayerOutputs& outputs,
+cudaError_t attend(const AttentionArgs& args, const DecoderScratch& scratch, const WantedOutputs& wanted,
                    cudaStream_t stream) {
-  const Attention a{args, scratch.q, scratch.z, scratch.softmax, outputs.scores, outputs.pattern, 1};
+  const Attention a{args, scratch.q, scratch.z, scratch.softmax, wanted, 1};
   const int sharing = args.heads / args.kv_heads;
   // More heads than four read the keys once for every four: a kernel for eight takes the compiler as long as all else.
   return sharing == 1 ? start<1>(a, stream) : start<4>(a, stream);

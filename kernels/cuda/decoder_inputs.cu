@@ -23,7 +23,7 @@ struct AttentionInput {
   const float* frequency;  // [D/2] or null
   float attention_factor;
   float* q;  // [R, H, D]
-  LayerOutputs outputs;
+  WantedOutputs wanted;
 };
 
 // A pair is the outputs i and i + D/2 of a head, which a rotation mixes.
@@ -50,6 +50,7 @@ struct AttentionWeights {
 struct AttentionFinish {
   static constexpr bool kAhead = true;
   const AttentionInput& a;
+  const SeenOutputs& seen;
   struct Early {
     AttentionRow at{};
     bool there = false;
@@ -57,6 +58,7 @@ struct AttentionFinish {
     Rotation turn;
     std::byte* cached = nullptr;  // the value's place
   };
+  __device__ void fetch() const { seen.fetch(); }
   __device__ Early prepare(int tile, int r, int j) const {
     Early e;
     e.at = attention_row(a, tile, j);
@@ -82,29 +84,36 @@ struct AttentionFinish {
     const bool rotates = a.frequency != nullptr && e.at.part != Part::v;
     const float sine = j % 2 == 0 ? -e.turn.sine : e.turn.sine;
     const float rotated = rotates ? own * e.turn.cosine + other * sine : own;
-    const int64_t at = int64_t{r} * a.weights[static_cast<int>(e.at.part)].outputs + e.at.output;
-    const LayerOutputs& out = a.outputs;
     if (e.at.part == Part::q) {
-      a.q[at] = rotated;
-      if (out.q != nullptr) out.q[at] = own;
-      if (out.q_rot != nullptr && rotates) out.q_rot[at] = rotated;
-      return;
+      a.q[int64_t{r} * a.weights[0].outputs + e.at.output] = rotated;
+    } else {
+      store_cached(a.args.dtype, rotated, e.cached);
     }
-    store_cached(a.args.dtype, rotated, e.cached);
-    if (e.at.part == Part::v) {
-      if (out.v != nullptr) out.v[at] = as_cached(a.args.dtype, own);
-      return;
-    }
-    if (out.k != nullptr) out.k[at] = rotates ? own : as_cached(a.args.dtype, own);
-    if (out.k_rot != nullptr && rotates) out.k_rot[at] = as_cached(a.args.dtype, rotated);
+    if (seen.any()) show(e.at, r, own, rotated, rotates);
+  }
+  __device__ void show(const AttentionRow& at, int r, float own, float rotated, bool rotates) const {
+    const int width = a.weights[static_cast<int>(at.part)].outputs;
+    const bool is_q = at.part == Part::q, is_v = at.part == Part::v;
+    seen.store(is_q   ? &LayerOutputs::q
+               : is_v ? &LayerOutputs::v
+                      : &LayerOutputs::k,
+               width, r, at.output, is_q || rotates ? own : as_cached(a.args.dtype, own));
+    if (!rotates) return;
+    seen.store(is_q ? &LayerOutputs::q_rot : &LayerOutputs::k_rot, width, r, at.output,
+               is_q ? rotated : as_cached(a.args.dtype, rotated));
   }
 };
 
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_attention_input(AttentionInput a) {
-  NormSource<kRows> source(a.input, a.plan.columns);
-  multiply<kRows, kOutputs>(a.plan, AttentionWeights{a}, source, AttentionFinish{a});
-  store_norms(a.input.norm, a.input.x, a.input.rows, a.plan.columns, a.outputs.attn_norm);
+  GLASSBOX_SHARED(outputs, LayerOutputs);
+  const SeenOutputs seen(a.wanted, outputs);
+  const int columns = a.plan.columns;
+  NormSource<kRows> source(a.input, columns);
+  multiply<kRows, kOutputs>(a.plan, AttentionWeights{a}, source, AttentionFinish{a, seen});
+  if (!seen.any()) return;
+  store_rows(a.input.x, a.input.rows, columns, seen.rows(&LayerOutputs::resid_pre, columns));
+  store_norms(a.input.norm, a.input.x, a.input.rows, columns, seen.rows(&LayerOutputs::attn_norm, columns));
 }
 
 struct MlpInput {
@@ -113,7 +122,7 @@ struct MlpInput {
   WeightMatrix gate, up;
   Activation activation;
   float* act;  // [R, F]
-  LayerOutputs outputs;
+  WantedOutputs wanted;
 };
 
 // With a gate, a pair is an output's gate and its up.
@@ -136,11 +145,13 @@ template <bool kGated>
 struct MlpFinish {
   static constexpr bool kAhead = true;
   const MlpInput& a;
+  const SeenOutputs& seen;
   struct Early {
     int output = 0;
     bool there = false;
     float bias = 0.0f;
   };
+  __device__ void fetch() const { seen.fetch(); }
   __device__ Early prepare(int tile, int r, int j) const {
     Early e;
     e.output = mlp_output_of<kGated>(tile, j);
@@ -152,29 +163,31 @@ struct MlpFinish {
   __device__ void store(const Early& e, int, int r, int j, float total) const {
     const float own = total + e.bias, other = __shfl_xor_sync(kAllLanes, own, kMergers);
     if (!e.there || own_lane() % kMergers != 0) return;
-    const int64_t at = int64_t{r} * a.up.outputs + e.output;
+    const int width = a.up.outputs;
     const bool is_up = !kGated || j % 2 != 0;
-    float* const seen = is_up ? a.outputs.mlp_up : a.outputs.mlp_gate;
-    if (seen != nullptr) seen[at] = own;
+    if (seen.any()) seen.store(is_up ? &LayerOutputs::mlp_up : &LayerOutputs::mlp_gate, width, r, e.output, own);
     if (kGated && is_up) return;
     const float activated = a.activation == Activation::silu ? silu_of(own) : gelu_tanh_of(own);
     const float value = kGated ? activated * other : activated;
-    a.act[at] = value;
-    if (a.outputs.mlp_act != nullptr) a.outputs.mlp_act[at] = value;
+    a.act[int64_t{r} * width + e.output] = value;
+    if (seen.any()) seen.store(&LayerOutputs::mlp_act, width, r, e.output, value);
   }
 };
 
 template <int kRows, bool kGated>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) make_mlp_input(MlpInput a) {
-  NormSource<kRows> source(a.input, a.plan.columns);
-  multiply<kRows, kOutputs>(a.plan, MlpWeights<kGated>{a}, source, MlpFinish<kGated>{a});
-  store_norms(a.input.norm, a.input.x, a.input.rows, a.plan.columns, a.outputs.mlp_norm);
+  GLASSBOX_SHARED(outputs, LayerOutputs);
+  const SeenOutputs seen(a.wanted, outputs);
+  const int columns = a.plan.columns;
+  NormSource<kRows> source(a.input, columns);
+  multiply<kRows, kOutputs>(a.plan, MlpWeights<kGated>{a}, source, MlpFinish<kGated>{a, seen});
+  store_norms(a.input.norm, a.input.x, a.input.rows, columns, seen.rows(&LayerOutputs::mlp_norm, columns));
 }
 
 }  // namespace
 
 cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args, const float* resid,
-                            const DecoderScratch& scratch, const LayerOutputs& outputs, cudaStream_t stream) {
+                            const DecoderScratch& scratch, const WantedOutputs& wanted, cudaStream_t stream) {
   AttentionInput a{};
   a.input = {layer.attn_norm, resid, nullptr, args.row_count};
   int tiles = 0;
@@ -188,7 +201,7 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
   a.frequency = layer.rope_frequency;
   a.attention_factor = layer.rope_attention_factor;
   a.q = scratch.q;
-  a.outputs = outputs;
+  a.wanted = wanted;
   return with_kernel_rows(args.row_count, [&](auto rows) {
     WeightMatrix* const matrices[] = {&a.weights[0], &a.weights[1], &a.weights[2]};
     a.plan = plan_product(
@@ -199,14 +212,14 @@ cudaError_t attention_input(const DecoderLayer& layer, const AttentionArgs& args
 }
 
 cudaError_t mlp_input(const DecoderLayer& layer, int rows, const float* resid, const DecoderScratch& scratch,
-                      const LayerOutputs& outputs, cudaStream_t stream) {
+                      const WantedOutputs& wanted, cudaStream_t stream) {
   MlpInput a{};
   a.input = {layer.mlp_norm, resid, nullptr, rows};
   a.gate = weight_matrix(layer.gate);
   a.up = weight_matrix(layer.up);
   a.activation = layer.activation;
   a.act = scratch.act;
-  a.outputs = outputs;
+  a.wanted = wanted;
   const bool gated = a.gate.data != nullptr;
   const int of_tile = gated ? kPairs : kOutputs;
   WeightMatrix* const matrices[] = {&a.up, &a.gate};

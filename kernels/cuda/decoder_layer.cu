@@ -17,33 +17,13 @@ DecoderScratch lay_out(float* scratch, int heads, int head_dim) {
   return s;
 }
 
-// The outputs' rows from `first` on.
-LayerOutputs rows_from(const LayerOutputs& outputs, int first, const DecoderLayer& layer, const AttentionArgs& args) {
-  LayerOutputs own = outputs;
-  const auto move = [first](auto*& rows, int64_t width) {
-    if (rows != nullptr) rows += first * width;
-  };
-  const int64_t width = layer.o.weight.rows(), ff = layer.up.weight.rows();
-  const int64_t z_width = int64_t{args.heads} * args.head_dim, kv_width = int64_t{args.kv_heads} * args.head_dim;
-  for (float** rows : {&own.attn_norm, &own.attn_out, &own.resid_mid, &own.mlp_norm, &own.mlp_out, &own.resid_post}) {
-    move(*rows, width);
-  }
-  for (float** rows : {&own.q, &own.q_rot, &own.attn_z}) move(*rows, z_width);
-  for (float** rows : {&own.k, &own.v, &own.k_rot}) move(*rows, kv_width);
-  for (float** rows : {&own.mlp_gate, &own.mlp_up, &own.mlp_act}) move(*rows, ff);
-  move(own.scores, 1);
-  move(own.pattern, 1);
-  own.summary = outputs.summary.from(int64_t{first} * args.heads);
-  return own;
-}
-
 cudaError_t run_group(const DecoderLayer& layer, const AttentionArgs& args, const DecoderScratch& s, float* resid,
-                      const LayerOutputs& outputs, cudaStream_t stream) {
-  cudaError_t error = attention_input(layer, args, resid, s, outputs, stream);
-  if (error == cudaSuccess) error = attend(args, s, outputs, stream);
-  if (error == cudaSuccess) error = attention_output(layer, args, s, resid, outputs, stream);
-  if (error == cudaSuccess) error = mlp_input(layer, args.row_count, resid, s, outputs, stream);
-  if (error == cudaSuccess) error = mlp_output(layer, args.row_count, s, resid, outputs, stream);
+                      const WantedOutputs& wanted, cudaStream_t stream) {
+  cudaError_t error = attention_input(layer, args, resid, s, wanted, stream);
+  if (error == cudaSuccess) error = attend(args, s, wanted, stream);
+  if (error == cudaSuccess) error = attention_output(layer, args, s, resid, wanted, stream);
+  if (error == cudaSuccess) error = mlp_input(layer, args.row_count, resid, s, wanted, stream);
+  if (error == cudaSuccess) error = mlp_output(layer, args.row_count, s, resid, wanted, stream);
   return error;
 }
 
@@ -80,7 +60,7 @@ int split_count(const AttentionArgs& args) {
 }
 
 cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, float* resid, float* scratch,
-                          const LayerOutputs& outputs, cudaStream_t stream) {
+                          const LayerOutputs* outputs, cudaStream_t stream) {
   if (args.row_count == 0) return cudaSuccess;
   if (!fits_decoder_layer(layer, args)) return cudaErrorInvalidValue;
   const DecoderScratch s = lay_out(scratch, args.heads, args.head_dim);
@@ -89,8 +69,7 @@ cudaError_t decoder_layer(const DecoderLayer& layer, const AttentionArgs& args, 
     AttentionArgs group = args;
     group.rows += first;
     group.row_count = std::min(args.row_count - first, kMostFusedRows);
-    error = run_group(layer, group, s, resid + first * layer.o.weight.rows(), rows_from(outputs, first, layer, args),
-                      stream);
+    error = run_group(layer, group, s, resid + first * layer.o.weight.rows(), {outputs, first}, stream);
   }
   return error;
 }

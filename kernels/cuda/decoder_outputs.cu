@@ -12,18 +12,22 @@ struct ResidualOutput {
   ProductPlan plan;
   WeightMatrix weights;
   int rows;
-  float* resid;           // [R, C], in and out
-  float *branch, *after;  // optional [R, C]: what is added, and the sum
+  float* resid;  // [R, C], in and out
+  WantedOutputs wanted;
 };
 
+// What is added is seen as kBranch, the sum as kAfter.
+template <float* LayerOutputs::*kBranch, float* LayerOutputs::*kAfter>
 struct ResidualFinish {
   static constexpr bool kAhead = false;  // the residual stream is what the launches before write
   const ResidualOutput& a;
+  const SeenOutputs& seen;
   struct Early {
     bool there = false;
     int64_t at = 0;
     float bias = 0.0f, resid = 0.0f;
   };
+  __device__ void fetch() const { seen.fetch(); }
   __device__ Early prepare(int tile, int r, int j) const {
     Early e;
     const int n = tile * kOutputs + j;
@@ -34,12 +38,13 @@ struct ResidualFinish {
     if (a.weights.bias != nullptr) e.bias = a.weights.bias[n];
     return e;
   }
-  __device__ void store(const Early& e, int, int, int, float total) const {
+  __device__ void store(const Early& e, int tile, int r, int j, float total) const {
     if (!e.there) return;
     const float branch = total + e.bias, sum = e.resid + branch;
     a.resid[e.at] = sum;
-    if (a.branch != nullptr) a.branch[e.at] = branch;
-    if (a.after != nullptr) a.after[e.at] = sum;
+    if (!seen.any()) return;
+    seen.store(kBranch, a.weights.outputs, r, tile * kOutputs + j, branch);
+    seen.store(kAfter, a.weights.outputs, r, tile * kOutputs + j, sum);
   }
 };
 
@@ -48,7 +53,6 @@ struct SplitsInput {
   const float* z = nullptr;         // [splits, R, H, D]
   const float2* softmax = nullptr;  // [splits, R, H]
   int splits = 0, rows = 0, heads = 0, head_dim = 0;
-  float* merged = nullptr;  // optional [R, H, D]
 };
 
 // The largest score of a row's head and the sum of its exponentials, out of all splits.
@@ -78,11 +82,14 @@ inline constexpr int kPartsAtOnce = kRows == 1 ? 8 : 4;
 template <int kRows>
 class SplitsSource {
  public:
-  __device__ SplitsSource(const SplitsInput& in) : in_(in), width_(in.heads * in.head_dim) {}
-  // Where the thread's first quad comes from takes longer to compute than to load: that is known before.
+  __device__ SplitsSource(const SplitsInput& in, const WantedOutputs& wanted)
+      : in_(in), width_(in.heads * in.head_dim), wanted_(wanted) {}
+  // Where the thread's first quad comes from takes longer to compute than to load: that is known before. So is where
+  // the first block, which has all of z as every other, shows it: before the barrier that the other outputs wait for.
   __device__ void prefetch() {
     const int k = 4 * static_cast<int>(threadIdx.x);
     if (k < width_) first_ = place_of(0, k);
+    if (wanted_.outputs != nullptr && blockIdx.x == 0) merged_ = wanted_.outputs->attn_z;
   }
   __device__ void begin(float*) {}
   __device__ void stage(float* x, int pitch, int begin, int columns, bool first) {
@@ -97,8 +104,9 @@ class SplitsSource {
       }
       const bool there = r < in_.rows && 4 * quad < columns;
       const float4 z = there ? merged(place) : make_float4(0, 0, 0, 0);
-      if (there && first && in_.merged != nullptr && blockIdx.x == 0) {
-        *reinterpret_cast<float4*>(in_.merged + int64_t{r} * width_ + begin + 4 * quad) = z;
+      if (there && first && merged_ != nullptr) {
+        const int64_t row = int64_t{wanted_.first_row} + r;
+        *reinterpret_cast<float4*>(merged_ + row * width_ + begin + 4 * quad) = z;
       }
       quad_of(x, pitch, r, quad) = z;
     }
@@ -144,7 +152,9 @@ class SplitsSource {
   }
   SplitsInput in_;
   int width_;
+  const WantedOutputs& wanted_;
   Place first_;
+  float* merged_ = nullptr;  // [all rows, H, D]
 };
 
 // The scores that lie in the pattern's rows become weights, and these are summarised: block b takes every gridDim-th
@@ -182,27 +192,35 @@ __device__ void normalise_pattern(const SplitsInput& in, const RowPosition* rows
 // Registers for one block alone: with room for two the splits on their way would spill.
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, 1)
-    add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window, const KeyRow* pattern,
-                  PatternSummary summary) {
-  SplitsSource<kRows> source(splits);
-  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, ResidualFinish{a});
-  if (pattern != nullptr) normalise_pattern(splits, rows, window, pattern, summary);
+    add_attention(ResidualOutput a, SplitsInput splits, const RowPosition* rows, int32_t window) {
+  GLASSBOX_SHARED(outputs, LayerOutputs);
+  const SeenOutputs seen(a.wanted, outputs);
+  SplitsSource<kRows> source(splits, a.wanted);
+  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source,
+                            ResidualFinish<&LayerOutputs::attn_out, &LayerOutputs::resid_mid>{a, seen});
+  const KeyRow* const pattern = seen.rows(&LayerOutputs::pattern);
+  if (pattern == nullptr) return;
+  const PatternSummary summary{seen.rows(&LayerOutputs::pooled, int64_t{splits.heads} * kPooledKeys),
+                               seen.rows(&LayerOutputs::focus, int64_t{splits.heads} * kFocusMeasures)};
+  normalise_pattern(splits, rows, window, pattern, summary);
 }
 
 template <int kRows>
 __global__ void __launch_bounds__(kProductThreads, kProductBlocks<kRows>) add_mlp(ResidualOutput a, RowsInput act) {
+  GLASSBOX_SHARED(outputs, LayerOutputs);
+  const SeenOutputs seen(a.wanted, outputs);
   RowsSource<kRows> source(act, a.plan.columns);
-  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source, ResidualFinish{a});
+  multiply<kRows, kOutputs>(a.plan, MatrixTiles<kOutputs>{a.weights}, source,
+                            ResidualFinish<&LayerOutputs::mlp_out, &LayerOutputs::resid_post>{a, seen});
 }
 
 // All but the plan.
-ResidualOutput residual_output(const Linear& layer, int rows, float* resid, float* branch, float* after) {
+ResidualOutput residual_output(const Linear& layer, int rows, float* resid, const WantedOutputs& wanted) {
   ResidualOutput a{};
   a.weights = weight_matrix(layer);
   a.rows = rows;
   a.resid = resid;
-  a.branch = branch;
-  a.after = after;
+  a.wanted = wanted;
   return a;
 }
 
@@ -218,20 +236,18 @@ void make_plan(ResidualOutput& a, int kernel_rows, int64_t columns) {
 }  // namespace
 
 cudaError_t attention_output(const DecoderLayer& layer, const AttentionArgs& args, const DecoderScratch& scratch,
-                             float* resid, const LayerOutputs& outputs, cudaStream_t stream) {
-  ResidualOutput a = residual_output(layer.o, args.row_count, resid, outputs.attn_out, outputs.resid_mid);
-  const SplitsInput splits{scratch.z,  scratch.softmax, split_count(args), args.row_count,
-                           args.heads, args.head_dim,   outputs.attn_z};
+                             float* resid, const WantedOutputs& wanted, cudaStream_t stream) {
+  ResidualOutput a = residual_output(layer.o, args.row_count, resid, wanted);
+  const SplitsInput splits{scratch.z, scratch.softmax, split_count(args), args.row_count, args.heads, args.head_dim};
   return with_kernel_rows(args.row_count, [&](auto rows) {
     make_plan(a, rows, layer.o.weight.columns());
-    return launch_product(add_attention<rows>, a, stream, splits, args.rows, args.window, outputs.pattern,
-                          outputs.summary);
+    return launch_product(add_attention<rows>, a, stream, splits, args.rows, args.window);
   });
 }
 
 cudaError_t mlp_output(const DecoderLayer& layer, int rows, const DecoderScratch& scratch, float* resid,
-                       const LayerOutputs& outputs, cudaStream_t stream) {
-  ResidualOutput a = residual_output(layer.down, rows, resid, outputs.mlp_out, outputs.resid_post);
+                       const WantedOutputs& wanted, cudaStream_t stream) {
+  ResidualOutput a = residual_output(layer.down, rows, resid, wanted);
   return with_kernel_rows(rows, [&](auto kernel_rows) {
     make_plan(a, kernel_rows, layer.down.weight.columns());
     return launch_product(add_mlp<kernel_rows>, a, stream, RowsInput{scratch.act, rows});

@@ -21,7 +21,7 @@
 // thread of such a kernel calls it, on every path, and before that
 //   - reads of global memory only what no launch writes, weights and norms, and what was there before the last copy or
 //     launch that was not early, which waited for it: a step begins with such a one, so that is what was sent for the
-//     step, its rows, positions and tables; not the cache, nor what the step computes
+//     step, its rows, positions, tables and outputs; not the cache, nor what the step computes
 //   - writes none
 // What is in the stream after an early launch and is not launched early itself waits for its end as ever. The emulator
 // checks all of this. Not checked, and a precaution: what launches before have written, and a kernel reads once, it

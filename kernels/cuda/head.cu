@@ -23,6 +23,7 @@ struct HeadFinish {
   static constexpr bool kAhead = true;
   const Head& a;
   using Early = float;  // the bias
+  __device__ void fetch() const {}
   __device__ Early prepare(int tile, int, int j) const {
     const int n = tile * kOutputs + j;
     return a.weights.bias != nullptr && n < a.weights.outputs ? a.weights.bias[n] : 0.0f;

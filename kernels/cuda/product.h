@@ -14,6 +14,7 @@
 // Where K is too long for shared memory, steps 2 and 3 go over chunks of it.
 //
 // The source (product_sources.h) makes x, the finish knows what an output is for:
+//   void fetch()                         before the launches before are waited for: to shared memory what store() needs
 //   Early prepare(tile, r, j)            finishers alone: loads what is needed early; r may be beyond the rows
 //   kAhead                               whether it may do so before the launches before are waited for
 //   void store(early, tile, r, j, total) is called by whole warps, in which j grows by one every kMergers lanes
@@ -170,6 +171,7 @@ __device__ void multiply(const ProductPlan& plan, const Weights& weights, Source
   constexpr int kFinishers = (kRows * kOutputs * kMergers + kWarp - 1) / kWarp * kWarp;
   const int finisher = thread - (static_cast<int>(blockDim.x) - kFinishers);
   const int own_output = finisher / kMergers, r = own_output / kOutputs, j = own_output % kOutputs;
+  finish.fetch();
   typename Finish::Early early{};
   if (Finish::kAhead && finisher >= 0) early = finish.prepare(tile, r, j);
   wait_for_launches_before();

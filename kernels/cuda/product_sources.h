@@ -112,6 +112,17 @@ __device__ inline void store_norms(const Norm& norm, const float* x, int rows, i
   }
 }
 
+// The same of the rows as they are.
+__device__ inline void store_rows(const float* x, int rows, int columns, float* out) {
+  if (out == nullptr) return;
+  for (int r = static_cast<int>(blockIdx.x); r < rows; r += static_cast<int>(gridDim.x)) {
+    const int64_t first = int64_t{r} * columns;
+    for (int k = static_cast<int>(threadIdx.x); k < columns; k += static_cast<int>(blockDim.x)) {
+      out[first + k] = load_new(x + first + k);
+    }
+  }
+}
+
 // Of the root mean square norm only the weights are applied to x: its scale is one number a row, so that the products
 // need not wait for it and are multiplied in the end. A layer norm's mean cannot wait without losing digits.
 template <int kRows>

@@ -8,7 +8,9 @@
 namespace glassbox::cuda {
 namespace {
 
-constexpr size_t kMost = 16;  // one for each mix of panels and each range of lengths; a graph takes a few hundred KB
+// One for each range of lengths, with what layers show and without, and with what is copied by itself; a graph takes a
+// few hundred KB.
+constexpr size_t kMost = 16;
 constexpr int kMostFailures = 3;
 
 cudaGraphExec_t record(cudaStream_t stream, const std::function<void()>& operations) {

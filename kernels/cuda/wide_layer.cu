@@ -36,8 +36,8 @@ __global__ void __launch_bounds__(kThreads) add_and_norm(AddAndNorm a) {
       v += added;
       x[i] = v;
       if (a.branch_seen != nullptr) a.branch_seen[first + i] = added;
-      if (a.resid_seen != nullptr) a.resid_seen[first + i] = v;
     }
+    if (a.resid_seen != nullptr) a.resid_seen[first + i] = v;
     sum = rms ? fmaf(v, v, sum) : sum + v;
   }
   if (a.norm.weight == nullptr) return;
@@ -170,7 +170,10 @@ class WideLayer {
   }
   cudaError_t attention_input() {
     const Linear* const qkv[] = {&layer_.q, &layer_.k, &layer_.v};
-    if (const cudaError_t e = start({.norm = layer_.attn_norm, .norm_seen = outputs_.attn_norm})) return e;
+    if (const cudaError_t e =
+            start({.norm = layer_.attn_norm, .resid_seen = outputs_.resid_pre, .norm_seen = outputs_.attn_norm})) {
+      return e;
+    }
     if (const cudaError_t e = products_.joined(scratch_.normed, width(), qkv, precision_, rows(), scratch_.qkv)) {
       return e;
     }
@@ -191,7 +194,7 @@ class WideLayer {
     if (const cudaError_t e = cuda::attention(args_, scratch_.q, z, outputs_.scores, outputs_.pattern, stream_)) {
       return e;
     }
-    if (const cudaError_t e = summarise_pattern(args_, outputs_.pattern, outputs_.summary, stream_)) return e;
+    if (const cudaError_t e = summarise_pattern(args_, outputs_.pattern, {outputs_.pooled, outputs_.focus}, stream_)) return e;
     const int64_t z_width = layer_.o.weight.columns();
     if (outputs_.attn_z != nullptr) {
       const size_t bytes = static_cast<size_t>(rows() * z_width) * sizeof(float);

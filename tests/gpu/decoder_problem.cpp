@@ -107,6 +107,7 @@ LayerValues LayerProblem::composed() const {
   };
 
   values.resid = resid;
+  at("resid_pre", resid);
   const std::vector<float> x = normed(0, values.resid);
   at("attn_norm", x);
   std::vector<float> q = product(0, x), k = product(1, x), v = product(2, x);
@@ -177,23 +178,24 @@ LayerValues LayerProblem::run(Stores stores,
                               const std::function<cudaError_t(float*, const LayerOutputs&)>& start) const {
   const DeviceOutput x(resid);
   std::unique_ptr<DeviceOutput> outputs[kLayerOutputCount];
-  LayerOutputs wanted;
+  LayerOutputs wanted{};
+  const bool any = stores == Stores::some || stores == Stores::all;
   for (size_t i = 0; i < kLayerOutputCount; ++i) {
-    if (stores == Stores::nothing || (stores == Stores::some && i % 2 == 0) || columns_of(i) == 0) continue;
+    if (!any || (stores == Stores::some && i % 2 == 0) || columns_of(i) == 0) continue;
     outputs[i] = std::make_unique<DeviceOutput>(attention.rows.size() * static_cast<size_t>(columns_of(i)));
     wanted.*kLayerOutputs[i].where = outputs[i]->data();
   }
   const KeyRows keys(attention, stores == Stores::some);
   const DeviceOutput scores(keys.size), pattern(keys.size);
   const DeviceBuffer<KeyRow> at_scores(keys.at(scores.data())), at_pattern(keys.at(pattern.data()));
-  if (stores != Stores::nothing) wanted.scores = at_scores.data(), wanted.pattern = at_pattern.data();
+  if (any) wanted.scores = at_scores.data(), wanted.pattern = at_pattern.data();
   run_on_device([&] { return start(x.data(), wanted); });
   LayerValues values;
   for (size_t i = 0; i < kLayerOutputCount; ++i) {
     if (outputs[i] != nullptr) values.of[i] = outputs[i]->values();
   }
   values.resid = x.values();
-  if (stores != Stores::nothing) values.scores = scores.values(), values.pattern = pattern.values();
+  if (any) values.scores = scores.values(), values.pattern = pattern.values();
   return values;
 }
 
@@ -201,8 +203,11 @@ LayerValues LayerProblem::fused(Stores stores, int longest) const {
   AttentionArgs args = attention.device();
   if (longest > 0) args.longest = longest;
   const DeviceOutput scratch(cuda::decoder_scratch_floats(s.shape.heads, s.shape.head_dim, static_cast<int>(s.ff)));
+  const DeviceBuffer<LayerOutputs> placed(1);
   const LayerValues values = run(stores, [&](float* x, const LayerOutputs& wanted) {
-    return cuda::decoder_layer(device_layer(), args, x, scratch.data(), wanted, nullptr);
+    copy_to_device(placed.data(), &wanted, sizeof wanted);
+    return cuda::decoder_layer(device_layer(), args, x, scratch.data(),
+                               stores == Stores::nothing ? nullptr : placed.data(), nullptr);
   });
   (void)scratch.values();  // looks at its sentinels
   return values;

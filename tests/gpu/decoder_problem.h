@@ -14,7 +14,8 @@ struct OutputOf {
   const char* name;
   float* LayerOutputs::*where;
 };
-inline constexpr OutputOf kLayerOutputs[] = {{"attn_norm", &LayerOutputs::attn_norm},
+inline constexpr OutputOf kLayerOutputs[] = {{"resid_pre", &LayerOutputs::resid_pre},
+                                             {"attn_norm", &LayerOutputs::attn_norm},
                                              {"q", &LayerOutputs::q},
                                              {"k", &LayerOutputs::k},
                                              {"v", &LayerOutputs::v},
@@ -61,7 +62,7 @@ struct LayerProblem {
   // The composed layer. Keys and values go into the host's cache.
   LayerValues composed() const;
 
-  enum class Stores : uint8_t { nothing, some, all };
+  enum class Stores : uint8_t { nothing, no_pointer, some, all };  // no_pointer: outputs, of which none is set
   // The fused layer on a cache as it was; `longest`: of the arguments, where that is not what the rows need.
   LayerValues fused(Stores stores, int longest = 0) const;
   // The layer for many rows, with products on the default stream.

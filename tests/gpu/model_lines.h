@@ -39,12 +39,15 @@ class ModelLines {
   // One call with counts[i] more tokens of text i, the rows of the texts one after the other. Logits are of the last
   // row of each, with Taps::all of all rows.
   Values run(const std::vector<int>& counts, Taps taps) {
+    return run(counts, taps == Taps::none ? ProbeSpec{} : taps_of(placed_.config(), taps), taps == Taps::all);
+  }
+  // The same with any taps.
+  Values run(const std::vector<int>& counts, const ProbeSpec& spec, bool all_logits = false) {
     const ModelConfig& config = placed_.config();
     std::vector<ForwardRow> rows;
     std::vector<KvSequence*> sequences;
     TapPlan plan(config);
     std::vector<std::pair<std::string, std::shared_ptr<Page>>> pages;
-    const ProbeSpec spec = taps == Taps::none ? ProbeSpec{} : taps_of(config, taps);
     std::vector<size_t> line_of;  // of a sequence of the call
     for (size_t i = 0; i < lines_.size(); ++i) {
       if (counts[i] == 0) continue;
@@ -53,7 +56,7 @@ class ModelLines {
       line_of.push_back(i);
       const int begin = lines_[i].length(), end = begin + counts[i];
       for (int position = begin; position < end; ++position) {
-        rows.push_back({text_token(texts_[i], position), sequence, position, taps == Taps::all || position + 1 == end});
+        rows.push_back({text_token(texts_[i], position), sequence, position, all_logits || position + 1 == end});
       }
       for (const TapNeed& need : spec.needs) {
         for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
@@ -71,7 +74,7 @@ class ModelLines {
     Values values;
     std::vector<float> logits(logit_rows * static_cast<size_t>(config.vocab));
     const Result<void> done = forward(placed_, *ops_, precision_, workspace_,
-                                      {rows, sequences, taps == Taps::none ? nullptr : &plan, logits, {}});
+                                      {rows, sequences, spec.needs.empty() ? nullptr : &plan, logits, {}});
     if (!done) FAIL(done.error().message());
     for (const auto& [name, page] : pages) values[name] = rows_of(*page);
     const auto* next = logits.data();

@@ -177,6 +177,8 @@ TEST_CASE("a step is one recording, five launches a layer and two more, with tap
   const emulator::Counters on = last_step(tapped, ids, 9, needs, &tapped_step);
   CHECK(on.launches == launches);
   CHECK(on.graph_launches == 1);
+  CHECK(off.graph_nodes == launches);
+  CHECK(on.graph_nodes == launches + 1);  // a copy of the embedding, which is changed in its place
   CHECK(plain_step->logits_hash == tapped_step->logits_hash);
   // What a recording wrote is what this step's values are, not those of the step in which it was made.
   SessionStore reference(model, make_reference_ops());

@@ -100,6 +100,8 @@ TEST_CASE("what is stored of a fused layer changes no bit of it", "[parity][shor
     const LayerValues all = problem.fused(Stores::all), some = problem.fused(Stores::some),
                       none = problem.fused(Stores::nothing);
     CHECK(same_bits(none.resid, all.resid));
+    CHECK(same_bits(problem.fused(Stores::no_pointer).resid, all.resid));
+    CHECK(same_bits(all["resid_pre"], problem.resid));
     CHECK(same_bits(some.resid, all.resid));
     problem.check_cache(all);
     for (size_t i = 0; i < kLayerOutputCount; ++i) {
@@ -144,7 +146,7 @@ TEST_CASE("a fused layer refuses what it cannot do", "[parity]") {
     std::vector<RowPosition> all;
     for (size_t r = 0; r < rows; ++r) all.push_back({0, static_cast<int32_t>(r)});
     const LayerProblem problem(settings, {static_cast<int32_t>(rows)}, all);
-    return cuda::decoder_layer(problem.device_layer(), problem.attention.device(), nullptr, nullptr, {}, nullptr);
+    return cuda::decoder_layer(problem.device_layer(), problem.attention.device(), nullptr, nullptr, nullptr, nullptr);
   };
   CHECK(error_for({}, cuda::kMostFusedRows + 1) == cudaErrorInvalidValue);
   CHECK(error_for({.shape = {1, 1, 18}, .types = {DType::f32}}, 1) == cudaErrorInvalidValue);
@@ -152,7 +154,7 @@ TEST_CASE("a fused layer refuses what it cannot do", "[parity]") {
   CHECK(error_for({.width = 66, .types = {DType::f32}}, 1) == cudaErrorInvalidValue);
   LayerProblem moved({.types = {DType::f32}}, {1}, {{0, 0}});
   moved.matrices[6]->device_weights.tensor.data = moved.matrices[6]->device_weights.memory.data() + 8;
-  CHECK(cuda::decoder_layer(moved.device_layer(), moved.attention.device(), nullptr, nullptr, {}, nullptr) ==
+  CHECK(cuda::decoder_layer(moved.device_layer(), moved.attention.device(), nullptr, nullptr, nullptr, nullptr) ==
         cudaErrorInvalidValue);
 }
 
@@ -166,7 +168,7 @@ TEST_CASE("a fused layer captured once runs at every position, from a graph", "[
     const DeviceOutput x(problem.resid), scratch(cuda::decoder_scratch_floats(3, 64, 256));
     must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     const auto enqueue = [&] {
-      must(cuda::decoder_layer(problem.device_layer(), problem.attention.device(), x.data(), scratch.data(), {},
+      must(cuda::decoder_layer(problem.device_layer(), problem.attention.device(), x.data(), scratch.data(), nullptr,
                                stream));
     };
     enqueue();  // as Ops::repeat: what is loaded at first use is there

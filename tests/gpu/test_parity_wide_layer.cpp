@@ -104,6 +104,7 @@ TEST_CASE("what is stored of a layer for many rows, and how its weights are unpa
   if (!products.has_blas()) SKIP("there is no cuBLAS");
   under_schedules([&] {
     const LayerValues all = problem.wide(Stores::all, products, Precision::fast);
+    CHECK(same_bits(all["resid_pre"], problem.resid));
     for (const Stores stores : {Stores::nothing, Stores::some}) {
       const LayerValues found = problem.wide(stores, products, Precision::fast);
       CHECK(same_bits(found.resid, all.resid));

@@ -65,12 +65,14 @@ Build build();
 struct Counters {
   int64_t launches = 0;        // kernels that ran
   int64_t early_launches = 0;  // of these, those that may begin before the one before has ended
+  int64_t recordings = 0;      // graphs that were made to run
   int64_t graph_launches = 0;  // graphs that ran; their kernels are counted too
+  int64_t graph_nodes = 0;     // kernels, copies and what else there is in those
   int64_t allocations = 0;     // of device memory, that live now
   int64_t allocated_bytes = 0;
 };
 Counters counters();
-void reset_counters();  // the launches
+void reset_counters();  // the launches and graphs
 
 // What kernels loaded from an allocation and stored into it, since it was made or reset. Counted in Build::access only.
 struct Traffic {

@@ -205,8 +205,12 @@ Counters counters() {
 void reset_counters() {
   state().counters = {};
 }
-void count_graph_launch() {
+void count_recording() {
+  ++state().counters.recordings;
+}
+void count_graph_launch(size_t nodes) {
   ++state().counters.graph_launches;
+  state().counters.graph_nodes += static_cast<int64_t>(nodes);
 }
 void count_launch() {
   ++state().counters.launches;

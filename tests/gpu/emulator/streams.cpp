@@ -325,6 +325,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   const std::scoped_lock lock(runtime_lock());
   *executable = new CUgraphExec_st{graph->operations};
+  count_recording();
   return finish(cudaSuccess);
 }
 
@@ -332,7 +333,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const std::scoped_lock lock(runtime_lock());
   const auto operations = std::make_shared<const std::vector<Operation>>(executable->operations);
   return finish(enqueue(stream, {[=] {
-                                   count_graph_launch();
+                                   count_graph_launch(operations->size());
                                    for (const Operation& operation : *operations) {
                                      if (operation.run && !any_fault()) operation.run();
                                    }

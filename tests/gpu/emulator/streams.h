@@ -41,7 +41,8 @@ cudaError_t refuse_in_capture();
 CUstream_st& stream_of(cudaStream_t stream);  // the default stream for null
 void drop_queues();
 void settle_everywhere();  // nothing is queued any more, and the host has waited for it
-void count_graph_launch();
+void count_recording();
+void count_graph_launch(size_t nodes);
 void count_launch();   // of a library's kernel
 int current_device();  // of the calling thread
 bool is_broken(int device);
