@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "kernels/cuda/products.h"
-#include "tests/gpu/key_rows.h"
+#include "tests/gpu/attention_problem.h"
 
 namespace glassbox::testing {
 

@@ -2,8 +2,7 @@
 // device. The same tests are meant for a real GPU, where there are no schedules and nobody but the sentinels watches.
 #pragma once
 
-#include <catch2/catch_test_macros.hpp>
-
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "tests/gpu/device_buffer.h"
+#include "tests/support/error_checks.h"
 #include "tests/support/ops_testing.h"
 
 #ifdef GLASSBOX_CUDA_EMULATED
@@ -24,7 +24,7 @@ namespace glassbox::testing {
 inline void under_schedules(const std::function<void()>& body, [[maybe_unused]] int drawn = 3) {
 #ifdef GLASSBOX_CUDA_EMULATED
   for (const emulator::Schedule& schedule :
-       emulator::schedules(emulator::build() == emulator::Build::plain ? drawn : 1)) {
+       emulator::schedules(emulator::build() == emulator::Build::plain ? drawn : std::min(drawn, 1))) {
     INFO(schedule.name());
     emulator::set_schedule(schedule);
     try {
@@ -50,8 +50,16 @@ inline void run_on_device(const std::function<cudaError_t()>& call) {
   must(cudaDeviceSynchronize());
 }
 
-// Device memory for an op's output: NaN inside, with sentinels on both sides. The emulator's own watch of what lies
-// outside begins where an allocation ends, so where it watches there are none.
+// Of sentinels on each side of an array. The emulator's own watch of what lies outside begins where an allocation ends,
+// so where it watches there are none.
+inline size_t sentinel_bytes() {
+#ifdef GLASSBOX_CUDA_EMULATED
+  if (emulator::build() != emulator::Build::plain) return 0;
+#endif
+  return 256;
+}
+
+// Device memory for an op's output: NaN inside, with sentinels on both sides.
 class DeviceOutput {
  public:
   explicit DeviceOutput(size_t n) : n_(n), memory_(n + 2 * guard()) {
@@ -75,12 +83,7 @@ class DeviceOutput {
   }
 
  private:
-  static size_t guard() {
-#ifdef GLASSBOX_CUDA_EMULATED
-    if (emulator::build() != emulator::Build::plain) return 0;
-#endif
-    return 64;
-  }
+  static size_t guard() { return sentinel_bytes() / sizeof(float); }
   static constexpr float kSentinel = -98765.5f;
   size_t n_;
   DeviceBuffer<float> memory_;
@@ -99,12 +102,5 @@ struct DeviceWeights {
   DeviceBuffer<std::byte> memory;
   Tensor tensor;
 };
-
-// By the normalised mean squared error.
-inline void check_error(const std::vector<float>& found, const std::vector<float>& truth, double bound) {
-  const double error = nmse(found, truth);
-  CAPTURE(error, bound);
-  CHECK(error < bound);
-}
 
 }  // namespace glassbox::testing

@@ -3,7 +3,8 @@
 #include "kernels/cuda/products.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/device_error.h"
-#include "tests/gpu/linear_problem.h"
+#include "tests/gpu/parity.h"
+#include "tests/support/linear_problem.h"
 
 namespace glassbox::testing {
 namespace {

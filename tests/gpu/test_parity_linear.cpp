@@ -1,5 +1,6 @@
-// linear on the device against the reference, for all types and odd sizes.
-#include "tests/gpu/linear_problem.h"
+// What the linear kernels promise beyond agreement with the reference, which is the parity suite's: bits.
+#include "tests/gpu/parity.h"
+#include "tests/support/linear_problem.h"
 
 namespace glassbox::testing {
 namespace {
@@ -13,40 +14,6 @@ std::vector<float> run(const DeviceBuffer<float>& x, const DeviceWeights& weight
   const Tensor d_bias = bias == nullptr ? Tensor{} : make_tensor(const_cast<float*>(bias), DType::f32, {outputs});
   run_on_device([&] { return cuda::linear(x.data(), {weights.tensor, d_bias}, rows, out.data(), nullptr); });
   return out.values();
-}
-
-TEST_CASE("linear on the device agrees with the reference", "[parity]") {
-  for (int t = 0; t < kDTypeCount; ++t) {
-    const auto type = static_cast<DType>(t);
-    for (const int64_t columns : columns_for(type)) {
-      for (const int64_t outputs : {1, 5, 67}) {
-        const Problem p(type, outputs, columns, 9, outputs == 5);
-        const DeviceBuffer<float> x(p.x), bias(p.bias);
-        const DeviceWeights weights(p.weights.tensor, outputs == 67 ? 4 : 0);
-        for (const int64_t rows : {1, 2, 3, 8, 9}) {
-          const DeviceBuffer<float> own_x(
-              std::vector<float>(p.x.begin(), p.x.begin() + static_cast<std::ptrdiff_t>(rows * columns)));
-          under_schedules([&] {
-            INFO(dtype_info(type).name << " K " << columns << " N " << outputs << " rows " << rows);
-            p.check(run(own_x, weights, outputs == 5 ? bias.data() : nullptr, rows), rows);
-          });
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("linear of several tiles on the device agrees with the reference", "[parity]") {
-  for (const DType type : {DType::f32, DType::q4_1, DType::q6_k}) {
-    const int64_t columns = type == DType::f32 ? 133 : 256, outputs = 131, rows = 70;
-    const Problem p(type, outputs, columns, rows, true);
-    const DeviceBuffer<float> x(p.x), bias(p.bias);
-    const DeviceWeights weights(p.weights.tensor);
-    under_schedules([&] {
-      INFO(dtype_info(type).name);
-      p.check(run(x, weights, bias.data(), rows), rows);
-    });
-  }
 }
 
 TEST_CASE("layers of the same x, of different types, have in one launch the bits of each alone", "[parity]") {

@@ -1,7 +1,9 @@
-// Products for many rows: cuBLAS on unpacked weights, and our own kernel in its place.
+// Products for many rows: cuBLAS on unpacked weights, and our own kernel in its place. All types and odd sizes are the
+// parity suite's; here are the ways in which layers share a call and memory.
 #include "kernels/cuda/products.h"
 
-#include "tests/gpu/linear_problem.h"
+#include "tests/gpu/parity.h"
+#include "tests/support/linear_problem.h"
 
 namespace glassbox::testing {
 namespace {
@@ -9,12 +11,8 @@ namespace {
 using cuda::BlasChoice;
 using cuda::Products;
 
-// Of two inputs with 10 bits of mantissa, cut off or rounded, the product is at most 2⁻⁹ wrong. Where they are cut off,
-// all products are too small, on the average by 7·10⁻⁴, and so are their sums.
-constexpr LinearBounds kTf32Bounds{1.0 / 512 + 1e-6, 1e-6};
-
 const LinearBounds& bounds(Precision precision, bool has_blas) {
-  return precision == Precision::fast && has_blas ? kTf32Bounds : kFp32Bounds;
+  return bounds_of(precision == Precision::fast && has_blas ? Rounding::both_to_tf32 : Rounding::none);
 }
 
 struct Stream {
@@ -55,30 +53,6 @@ void check_layers(Products& products, const Stream& stream, const std::vector<co
 }
 
 constexpr Precision kPrecisions[] = {Precision::exact, Precision::fast};
-
-TEST_CASE("products for many rows agree with the reference, for all types and odd sizes", "[parity]") {
-  const Stream stream;
-  Products products(stream.handle);
-  for (int t = 0; t < kDTypeCount; ++t) {
-    const auto type = static_cast<DType>(t);
-    int number = t;
-    for (const int64_t columns : columns_for(type)) {
-      for (const int64_t outputs : {1, 5, 67}) {
-        // Each with another number of rows: all of them with all would take minutes.
-        const int64_t rows = std::vector<int64_t>{9, 17, 64, 65}[static_cast<size_t>(number++) % 4];
-        const LinearProblem p(type, outputs, columns, rows, outputs == 5);
-        const DeviceLayer layer(p, outputs == 67 ? 4 : 0);
-        under_schedules([&] {
-          INFO(dtype_info(type).name << " K " << columns << " N " << outputs << " rows " << rows);
-          for (const Precision precision : kPrecisions) check_layers(products, stream, {&layer}, rows, precision);
-        });
-      }
-    }
-  }
-  const LinearProblem p(DType::q4_1, 33, 32, 513, true);
-  const DeviceLayer layer(p);
-  for (const Precision precision : kPrecisions) check_layers(products, stream, {&layer}, 513, precision);
-}
 
 TEST_CASE("products without cuBLAS agree with the reference", "[parity][short]") {
   const Stream stream;
