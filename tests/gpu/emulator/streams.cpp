@@ -286,6 +286,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const std::scoped_lock lock(runtime_lock());
   if (stream == nullptr || !known(stream) || is_capturing(stream)) return finish(cudaErrorStreamCaptureUnsupported);
+  if (failure() != cudaSuccess) return finish(failure());  // nobody would end it
   stream->capture = new CUgraph_st;
   stream->capture->origin = stream;
   stream->capture->mode = mode;
