@@ -15,7 +15,12 @@ inline Operation in_one_call(const AttentionCase& c, Wanted wanted, Layout layou
     float* const z = run.output(c.q.size(), Kind::mixed);
     std::span<const KeyRow> scores, pattern;
     if (wants_scores(wanted)) scores = run.key_rows(rows, run.output(rows, Kind::scores));
-    if (wants_pattern(wanted)) pattern = run.key_rows(rows, run.output(rows, Kind::weights));
+    if (wants_pattern(wanted)) {
+      std::vector<KeyRow> placed = rows.at(run.output(rows, Kind::weights));
+      // Of some rows both, of some one of them.
+      for (size_t r = 1; r < placed.size() && wanted == Wanted::some; r += 3) placed[r].data = nullptr;
+      pattern = run.inputs(placed);
+    }
     run.ops.attention(args, run.input(c.q), z, scores, pattern);
   };
 }

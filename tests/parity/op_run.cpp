@@ -13,8 +13,8 @@ namespace {
 
 // Over and over: NaN as f32, f16 and bf16, and as eight bytes no address. As f32 it is a signalling one, which comes
 // quieter out of whatever computes with it; and what only moves an input's sentinel to an output's shows too.
-constexpr uint8_t kOfInputs[] = {0xad, 0xff}, kOfOutputs[] = {0xa5, 0xff};
-// Of weights in a file, of a cache's blocks, and of all that a device has.
+constexpr uint16_t kOfInputs = 0xffad, kOfOutputs = 0xffa5;
+// Where weights begin in a file, and blocks of a cache in memory.
 constexpr size_t kWeightAlignment = 32, kCacheAlignment = 64;
 
 }  // namespace
@@ -38,9 +38,10 @@ void OpRun::close([[maybe_unused]] const Array& array, [[maybe_unused]] bool clo
 }
 
 std::byte* OpRun::place(const void* values, size_t bytes, size_t alignment, const Role& role) {
-  const size_t begin = sentinel_bytes_ + (ops.on_host() ? alignment : 0);
+  const size_t begin = sentinel_bytes_ + (ops.on_host() ? alignment : 0);  // an odd multiple of it
   std::vector<std::byte> image(begin + bytes + sentinel_bytes_);
-  for (size_t i = 0; i < image.size(); ++i) image[i] = std::byte{(role.output ? kOfOutputs : kOfInputs)[i % 2]};
+  const unsigned sentinel = role.output ? kOfOutputs : kOfInputs;
+  for (size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::byte>(sentinel >> (i % 2 * 8));
   if (values != nullptr && bytes > 0) std::memcpy(image.data() + begin, values, bytes);
   Array& array = arrays_.emplace_back(Array{role, ops.allocate(image.size()), std::move(image), begin, bytes});
   ops.upload(array.image.data(), array.image.size(), array.memory.data());

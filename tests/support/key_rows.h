@@ -47,7 +47,7 @@ struct KeyRows {
   size_t size = 0;
 };
 
-// What a run of attention is asked to store. some: of some rows, both.
+// What a run of attention is asked to store. some: of some rows.
 enum class Wanted : uint8_t { nothing, some, all, scores, pattern };
 inline bool wants_scores(Wanted wanted) {
   return wanted != Wanted::nothing && wanted != Wanted::pattern;

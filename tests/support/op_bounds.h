@@ -1,11 +1,10 @@
-// How far a backend's values may be from the reference's: the one table of it, for the parity suite and for the tests
-// of one backend alone. ggml's own backend tests ask for 1e-7 of copies and norms and 5e-4 of quantised products; most
-// of ours ask for more, because what is left is fp32 rounding, which a mistake in one of some thousand values exceeds.
+// How far the values of one operation may be from the reference's: the one table of it, for the parity suite and for
+// the tests of one backend alone. ggml's own backend tests ask for 1e-7 of copies and norms and 5e-4 of quantised
+// products; most of ours ask for more, because what is left is fp32 rounding, which one wrong value among some thousand
+// exceeds.
 #pragma once
 
 #include <cstdint>
-
-#include "kernels/tensor.h"
 
 namespace glassbox::testing {
 
@@ -18,7 +17,7 @@ enum class Kind : uint8_t {
   scores,
   weights,  // of attention
   mixed,    // values summed with them
-  products  // of a linear layer, whose bounds depend on what a backend rounds: see LinearBounds
+  products  // of a linear layer: LinearBounds, which depend on what a backend rounds, are for these
 };
 
 struct Bound {
@@ -33,7 +32,7 @@ constexpr Bound bound_of(Kind kind) {
     case Kind::unpacked:
       return {1e-12};  // scale · quant + minimum, with or without a fused multiply-add
     case Kind::along_row:
-      return {1e-12};  // sums of at most some thousand terms: 1e-14, and functions of a few ulp
+      return {1e-12};  // fp32 sums along a row, roots, sines and cosines of a few ulp
     case Kind::activated:
       return {1e-12};  // exponentials of a few ulp
     case Kind::scores:
