@@ -60,8 +60,8 @@ std::string standing() {
 #endif
 }
 
-// The tests of kernels lie in files test_parity_*.cpp, here and in tests/parity, which name the group, and those of whole
-// models in test_model*.cpp.
+// The tests of kernels lie in files test_parity_*.cpp, here and in tests/parity, which name the group, and those of
+// whole models in test_model*.cpp.
 std::string group_of(const std::string& file) {
   const std::string name = std::filesystem::path(file).stem().string();
   for (const std::string& prefix : {std::string("test_parity_"), std::string("test_model")}) {
