@@ -151,9 +151,11 @@ void* SharedMemory::variable(const void* key, size_t bytes, const char* name) {
     if (keys_[i] == key) return regions_[i + 1]->begin;
   }
   variable_bytes_ += bytes;
-  if (variable_bytes_ > kSharedBytes) {
-    stop_launch(FaultKind::bounds, "shared variables of " + std::to_string(variable_bytes_) + " bytes; there are " +
-                                       std::to_string(kSharedBytes));
+  const size_t dynamic = regions_.front()->bytes, most = dynamic > kSharedBytes ? kMostSharedBytes : kSharedBytes;
+  if (variable_bytes_ + dynamic > most) {
+    stop_launch(FaultKind::bounds, "shared variables of " + std::to_string(variable_bytes_) + " bytes beside " +
+                                       std::to_string(dynamic) + " of dynamic shared memory; there are " +
+                                       std::to_string(most));
   }
   keys_.push_back(key);
   return add(bytes, name)->begin;
