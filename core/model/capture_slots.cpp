@@ -15,6 +15,11 @@ bool is_of_head(Tap tap) {
   return tap == Tap::final_norm || tap == Tap::logits;
 }
 
+bool takes(const PlannedCapture& capture, const RowPosition& row) {
+  return row.sequence == capture.sequence && row.position >= capture.page->begin() &&
+         row.position < capture.page->end();
+}
+
 }  // namespace
 
 void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::span<const RowPosition> rows,
@@ -23,7 +28,8 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
   parts_.clear();
   turns_.clear();
   passes_.clear();
-  floats_ = 0;
+  copies_.clear();
+  floats_ = host_floats_ = 0;
   if (plan == nullptr || ops_.on_host()) return;
   rows_ = rows;
   logit_rows_ = logit_rows;
@@ -35,29 +41,66 @@ void CaptureSlots::lay_out(const TapPlan* plan, const ModelConfig& config, std::
     const int layer = static_cast<int>(place / kTapCount);
     const TapPlan::Site* site = plan->site(tap, layer);
     if (site == nullptr || !site->edits.empty() || (has_key_axis(tap) && plan->edits_attention(layer))) continue;
+    const Range wanted = wanted_rows(*site, tap);
+    if (wanted.begin == wanted.end) continue;
     const int heads = tap_heads(tap, config, layer);
     const int64_t width = has_key_axis(tap) ? 0 : tap_width(tap, config, layer, 0);
     slot_index_[place] = static_cast<int>(slots_.size());
     const size_t parts = parts_.size();
     const bool straight = key_width == 0 && find_parts(*site, tap);
-    slots_.push_back({site, tap, layer, heads, width, straight, 0, {}, parts, parts_.size()});
+    slots_.push_back({site, tap, layer, heads, width, straight, 0, {}, parts, parts_.size(), wanted});
   }
   // First those whose addresses recordings hold: they stay where they are whatever else is wanted.
   for (const bool apart : {true, false}) {
     for (Slot& slot : slots_) {
-      if (slot.straight || is_filled_apart(slot) != apart) continue;
-      slot.first = floats_;
-      floats_ += floats_of(slot);
+      if (!slot.straight && is_filled_apart(slot) == apart) place_small(slot);
     }
   }
   place_large();
   place_passing(*plan, config);
-  if (floats_ * sizeof(float) <= host_.bytes()) return;
-  generation_ = fresh_number();
-  memory_ = {};
-  host_ = {};
-  memory_ = ops_.allocate(floats_ * sizeof(float));
-  host_ = ops_.allocate_staging(floats_ * sizeof(float));  // last: where one fails, it is as if there were neither
+  if (floats_ * sizeof(float) > memory_.bytes()) {
+    generation_ = fresh_number();
+    memory_ = {};
+    memory_ = ops_.allocate(floats_ * sizeof(float));
+  }
+  if (host_floats_ * sizeof(float) > host_.bytes()) {
+    host_ = {};
+    host_ = ops_.allocate_staging(host_floats_ * sizeof(float));
+  }
+}
+
+// From the first to the last row that some page takes; with a key axis all of them, if any.
+CaptureSlots::Range CaptureSlots::wanted_rows(const TapPlan::Site& site, Tap tap) const {
+  const std::span<const RowPosition> rows = rows_of(tap);
+  Range wanted{rows.size(), 0};
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const auto of_row = [&](const PlannedCapture& capture) { return takes(capture, rows[r]); };
+    if (std::none_of(site.captures.begin(), site.captures.end(), of_row)) continue;
+    wanted.begin = std::min(wanted.begin, r);
+    wanted.end = r + 1;
+  }
+  if (wanted.end == 0) return {0, 0};
+  return has_key_axis(tap) ? Range{0, rows.size()} : wanted;
+}
+
+// Gives the slot the next place in memory_; what is wanted of it travels with what stands before it, if that ends
+// there.
+void CaptureSlots::place_small(Slot& slot) {
+  slot.first = floats_;
+  slot.host_first = host_floats_;
+  Copy copy{slot.first, slot.host_first, floats_of(slot)};
+  floats_ += copy.count;
+  if (slot.wanted.end - slot.wanted.begin < rows_of(slot.tap).size()) {
+    const auto row_size = static_cast<size_t>(std::max(slot.heads, 1) * slot.width);
+    copy.from += slot.wanted.begin * row_size;
+    copy.count = (slot.wanted.end - slot.wanted.begin) * row_size;
+  }
+  host_floats_ += copy.count;
+  if (!copies_.empty() && copies_.back().from + copies_.back().count == copy.from) {
+    copies_.back().count += copy.count;
+  } else {
+    copies_.push_back(copy);
+  }
 }
 
 // Room for the patterns of which only the summary is wanted.
@@ -103,9 +146,7 @@ bool CaptureSlots::find_parts(const TapPlan::Site& site, Tap tap) {
   bool good = true;
   for (const PlannedCapture& capture : site.captures) {
     Page& page = *capture.page;
-    const auto wanted = [&](const RowPosition& row) {
-      return row.sequence == capture.sequence && row.position >= page.begin() && row.position < page.end();
-    };
+    const auto wanted = [&](const RowPosition& row) { return takes(capture, row); };
     const auto begin = std::find_if(rows.begin(), rows.end(), wanted);
     if (begin == rows.end()) continue;
     const auto end = std::find_if_not(begin, rows.end(), wanted);
@@ -163,8 +204,8 @@ void CaptureSlots::place_large() {
   large_ = ops_.allocate(bytes);
 }
 
-void CaptureSlots::describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const {
-  float* next = memory + slot.first;
+void CaptureSlots::describe_keys(const Slot& slot, float* first, std::span<KeyRow> rows) const {
+  float* next = first;
   for (size_t r = 0; r < rows.size(); ++r) {
     rows[r] = {next, keys_of(rows_[r])};
     next += slot.heads * keys_of(rows_[r]);
@@ -219,7 +260,7 @@ void CaptureSlots::describe_keys(StepInputs& inputs) {
       describe_large_keys(slot, rows);
       if (slot.tap == Tap::attn_pattern && passes(slot.layer)) describe_passing_keys(rows);
     } else {
-      describe_keys(slot, memory_.f32(), rows);
+      describe_keys(slot, memory_.f32() + slot.first, rows);
     }
     slot.placed = inputs.placed(rows);
   }
@@ -276,7 +317,9 @@ void CaptureSlots::start_download() {
   for (const Tap tap : {Tap::final_norm, Tap::logits}) {
     if (const Slot* slot = find(tap, 0)) send(*slot);
   }
-  if (floats_ > 0) ops_.download(memory_.data(), floats_ * sizeof(float), host_.data());
+  for (const Copy& copy : copies_) {
+    ops_.download(memory_.f32() + copy.from, copy.count * sizeof(float), host_.f32() + copy.to);
+  }
 }
 
 void CaptureSlots::deliver() {
@@ -289,10 +332,12 @@ void CaptureSlots::deliver() {
         }
       }
     } else if (slot.width == 0) {
-      describe_keys(slot, host_.f32(), key_rows_);
+      describe_keys(slot, host_.f32() + slot.host_first, key_rows_);
       run_key_site(*slot.site, slot.tap, rows_, slot.heads, key_rows_);
     } else {
-      run_site(*slot.site, rows_of(slot.tap), slot.heads, slot.width, host_.f32() + slot.first);
+      const std::span<const RowPosition> rows =
+          rows_of(slot.tap).subspan(slot.wanted.begin, slot.wanted.end - slot.wanted.begin);
+      run_site(*slot.site, rows, slot.heads, slot.width, host_.f32() + slot.host_first);
     }
   }
 }

@@ -1,8 +1,8 @@
 // Where captured values wait when the backend's memory is not the host's: each site has a slot on the device, which the
 // operations fill in their order. So seeing does not stop the device. Small slots travel at once at the end of the
-// forward, and the host puts their rows into the pages. Large ones have the layout of their pages: each is copied
-// straight into them when its layer is done, beside the layers that follow. These slots are those of two layers at a
-// time, which take turns: all layers' would be as large as all the pages.
+// forward, as far as their rows are wanted, and the host puts these into the pages. Large ones have the layout of their
+// pages: each is copied straight into them when its layer is done, beside the layers that follow. These slots are those
+// of two layers at a time, which take turns: all layers' would be as large as all the pages.
 //
 // A pattern that is seen in summary alone is stored for that all the same, where the next layer's takes its place.
 #pragma once
@@ -20,9 +20,9 @@ class CaptureSlots {
  public:
   explicit CaptureSlots(Ops& ops) : ops_(ops) {}
 
-  // A slot for every site of the plan that is captured and not edited (those are seen on the host in the middle of the
-  // forward). `key_width`: of rows with a key axis; 0: as many as the row has keys. Throws std::bad_alloc. The spans
-  // must live until deliver().
+  // A slot for every site of the plan of which some row is captured, and that is not edited (those are seen on the host
+  // in the middle of the forward). `key_width`: of rows with a key axis; 0: as many as the row has keys. Throws
+  // std::bad_alloc. The spans must live until deliver().
   void lay_out(const TapPlan* plan, const ModelConfig& config, std::span<const RowPosition> rows,
                std::span<const RowPosition> logit_rows, int64_t key_width);
   // Room that describe_keys() needs in the inputs: now, and whatever is wanted of so many rows.
@@ -31,6 +31,7 @@ class CaptureSlots {
   // Tells the inputs where the rows of slots with a key axis lie.
   void describe_keys(StepInputs& inputs);
 
+  bool has(Tap tap, int layer) const { return find(tap, layer) != nullptr; }
   // Null: nothing waits here.
   float* slot(Tap tap, int layer) const;
   // [R] in the backend's memory, or empty. Those of attn_pattern are there for its summary too.
@@ -50,6 +51,9 @@ class CaptureSlots {
   uint64_t generation() const { return generation_; }
 
  private:
+  struct Range {
+    size_t begin, end;
+  };
   struct Slot {
     const TapPlan::Site* site;
     Tap tap;
@@ -59,6 +63,13 @@ class CaptureSlots {
     size_t first;                    // its first float, in memory_ (there first come those filled apart) or large_
     std::span<const KeyRow> placed;  // rows with a key axis, where the operations find them
     size_t parts_begin, parts_end;   // of a straight one, in parts_
+    // Of another: the rows that travel (all, with a key axis), and their first float in host_.
+    Range wanted;
+    size_t host_first = 0;
+  };
+  // What travels of memory_ at the end, in floats.
+  struct Copy {
+    size_t from, to, count;
   };
   // Rows that lie one after the other in a straight slot and in their page.
   struct Part {
@@ -66,7 +77,7 @@ class CaptureSlots {
     size_t row, count;  // of the call, or of its logits
     size_t first;       // its first float in large_
   };
-  const Slot* find(Tap tap, int layer) const;
+  const Slot* find(Tap tap, int layer) const;  // for taps of model scope layer 0
   bool is_filled_apart(const Slot& slot) const;
   size_t floats_of(const Slot& slot) const;
   int64_t keys_of(const RowPosition& row) const { return key_width_ > 0 ? key_width_ : row.position + 1; }
@@ -74,11 +85,13 @@ class CaptureSlots {
   std::span<const Part> parts_of(const Slot& slot) const {
     return std::span(parts_).subspan(slot.parts_begin, slot.parts_end - slot.parts_begin);
   }
+  Range wanted_rows(const TapPlan::Site& site, Tap tap) const;
+  void place_small(Slot& slot);
   bool find_parts(const TapPlan::Site& site, Tap tap);
   size_t place_parts(const Slot& slot);
   void place_large();
   void place_passing(const TapPlan& plan, const ModelConfig& config);
-  void describe_keys(const Slot& slot, float* memory, std::span<KeyRow> rows) const;
+  void describe_keys(const Slot& slot, float* first, std::span<KeyRow> rows) const;
   void describe_large_keys(const Slot& slot, std::span<KeyRow> rows) const;
   bool passes(int layer) const { return !passes_.empty() && passes_[static_cast<size_t>(layer)] != 0; }
   bool some_pass_whole() const;
@@ -90,7 +103,8 @@ class CaptureSlots {
   std::vector<int> slot_index_;  // [layer][tap], −1: none
   std::span<const RowPosition> rows_, logit_rows_;
   int64_t key_width_ = 0;
-  size_t floats_ = 0;        // of the small slots
+  size_t floats_ = 0, host_floats_ = 0;  // of the small slots, and of what travels of them
+  std::vector<Copy> copies_;
   std::vector<Part> parts_;  // of all straight slots
   std::vector<int> turns_;   // [layer] whose turn's part of large_ a layer's slots take, −1: it has none there
   // [layer] whether its pattern is stored for its summary, at least in part. Where no page takes a row it lies in

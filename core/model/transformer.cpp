@@ -92,7 +92,12 @@ struct Pass {
   const PlacedModel& model;
   int64_t row_count() const { return static_cast<int64_t>(rows.size()); }
 
-  const TapPlan::Site* wanted(Tap tap, int layer) const { return plan == nullptr ? nullptr : plan->site(tap, layer); }
+  // Null: nobody wants anything of the site; on a device, of these rows.
+  const TapPlan::Site* wanted(Tap tap, int layer) const {
+    const TapPlan::Site* site = plan == nullptr ? nullptr : plan->site(tap, layer);
+    if (site == nullptr || ops.on_host() || !site->edits.empty() || ws.captures.has(tap, layer)) return site;
+    return has_key_axis(tap) && plan->edits_attention(layer) ? site : nullptr;
+  }
 
   // A site: edits, then captures. What nobody wants costs this check.
   void at(Tap tap, int layer, float* values) const {

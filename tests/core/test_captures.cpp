@@ -2,6 +2,7 @@
 // same checks on CUDA.
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -43,6 +44,37 @@ TEST_CASE("pages that are copied straight hold what the host would put there", "
     check_captured(found, run_captured_steps(by_host, spec), spec, model->config());
     const Steps without = run_captured_steps(plain, {});
     for (size_t i = 0; i < found.size(); ++i) CHECK(found[i]->logits_hash == without[i]->logits_hash);
+  }
+}
+
+TEST_CASE("of what is needed at the last position alone, nothing else comes to the host", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  const auto ops = std::make_shared<CountingOps>();
+  SessionStore store(model, ops), all(model, std::make_shared<FarOps>());
+  store.set_poison(true);
+  const ModelConfig& config = model->config();
+  ProbeSpec last, whole;
+  const std::vector<int32_t> tokens = capture_tokens(100);
+  (void)run_step(store, {tokens, {}, Precision::exact, {}});
+  const size_t plain = ops->downloaded;
+  size_t row = 0;
+  for (const Tap tap : {Tap::attn_z, Tap::q, Tap::resid_post, Tap::head_out}) {
+    last.add_last(tap, 0, config.layer_count());
+    whole.add(tap, 0, config.layer_count());
+    row += static_cast<size_t>(config.layer_count() * tap_row_size(tap, config, 0, 0)) * sizeof(float);
+  }
+  const std::vector<int32_t> other(tokens.rbegin(), tokens.rend());
+  const auto step = run_step(store, {other, {}, Precision::exact, last});
+  CHECK(ops->downloaded - plain == plain + row);
+  const auto truth = run_step(all, {other, {}, Precision::exact, whole});
+  for (const TapNeed& need : last.needs) {
+    for (int layer = 0; layer < config.layer_count(); ++layer) {
+      const Page* page = step->page(need.tap, layer, step->length() - 1);
+      REQUIRE(page != nullptr);
+      check_row_written(*page, step->length() - 1);
+      const std::span<const float> wanted = truth->page(need.tap, layer, step->length() - 1)->row(step->length() - 1);
+      CHECK(std::ranges::equal(page->row(step->length() - 1), wanted));
+    }
   }
 }
 
