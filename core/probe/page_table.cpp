@@ -35,6 +35,16 @@ void PageTable::truncate(int length) {
   for (auto& [key, slices] : slices_) slices.cut(length);
 }
 
+void PageTable::keep(const ProbeSpec& needs) {
+  std::erase_if(slices_, [&](const auto& entry) {
+    const auto [tap, layer] = entry.first;
+    const auto names = [tap = tap, layer = layer](const TapNeed& need) {
+      return need.tap == tap && layer >= need.layer_begin && layer < need.layer_end;
+    };
+    return std::none_of(needs.needs.begin(), needs.needs.end(), names);
+  });
+}
+
 void PageTable::Slices::add(Slice slice) {
   last_.push_back(std::move(slice));
   if (last_.size() < kRun) return;

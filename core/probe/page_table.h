@@ -23,6 +23,7 @@ class PageTable {
   int first_missing(const TapNeed& need, int layer, int length) const;
   void truncate(int length);  // drops what lies at or after position `length`
   void clear() { slices_.clear(); }
+  void keep(const ProbeSpec& needs);  // drops the taps and layers that none of them names
 
  private:
   struct Slice {

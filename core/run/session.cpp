@@ -55,6 +55,7 @@ struct SessionStore::Session {
   KvSequence kv;
   PageTable pages;
   CallList calls;
+  ProbeSpec needs = {};  // of the last request
 };
 
 struct SessionStore::KeptLogits {
@@ -369,6 +370,7 @@ Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& re
     Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
     if (!patches) return patches.error();
     Session& session = open(step->recipe, request.needs);
+    session.needs = request.needs;
     if (const Result<void> done = extend(session, request.needs, *patches, *step, progress); !done) return done.error();
     step->logits_hash = hash_logits(step->logits);
     step->pages = session.pages;
@@ -473,6 +475,10 @@ void SessionStore::trim_pages(size_t bytes) {
   size_t left = sessions_.size();
   for (auto it = sessions_.rbegin(); left > lines_in_use_ && place_.pages->live_bytes() > bytes; ++it, --left) {
     it->pages.clear();
+  }
+  for (auto it = sessions_.begin(); left > 0 && it != sessions_.end() && place_.pages->live_bytes() > bytes;
+       ++it, --left) {
+    it->pages.keep(it->needs);
   }
 }
 

@@ -71,7 +71,8 @@ class SessionStore {
   // itself. Precondition: ops().draws().
   Result<std::unique_ptr<DrawnLine>> draw_on(const std::vector<int32_t>& tokens, Precision precision);
 
-  // Drops the pages of lines that were not used lately until at most `bytes` remain.
+  // Drops the pages of lines that were not used lately until at most `bytes` remain, and of those that were what was
+  // seen before and is not asked for any more.
   void trim_pages(size_t bytes);
   size_t kv_bytes() const;
   size_t page_bytes() const { return place_.pages->live_bytes(); }

@@ -234,6 +234,27 @@ TEST_CASE("what is needed of the last position alone is captured there", "[taps]
   }
 }
 
+TEST_CASE("pages over the budget are dropped that nobody asks for any more", "[session]") {
+  const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
+  SessionStore store(model, make_cpu_ops({1, "", false}));
+  const std::vector<int32_t> tokens = some_tokens(300, 40);
+  const auto ask = [&](int layer) {
+    ProbeSpec needs;
+    needs.add(Tap::attn_pattern, layer, layer + 1);
+    return run_step(store, {tokens, {}, Precision::exact, needs})->timing.rows;
+  };
+  CHECK(ask(0) == 40);
+  CHECK(ask(1) == 40);
+  store.trim_pages(size_t{1} << 30);
+  CHECK(ask(0) == 0);
+  CHECK(ask(1) == 0);
+  const size_t both = store.page_bytes();
+  store.trim_pages(both - 1);
+  CHECK(store.page_bytes() == both / 2);
+  CHECK(ask(1) == 0);
+  CHECK(ask(0) == 40);
+}
+
 TEST_CASE("a cancelled step leaves the line whole and goes on later", "[session]") {
   const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
   const std::vector<int32_t> tokens = some_tokens(300, 50);
