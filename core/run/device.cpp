@@ -96,17 +96,18 @@ size_t lost_to_granularity(const Model& model) {
 
 size_t device_bytes(const Model& model) {
   const ModelConfig& config = model.config();
-  size_t per_position = 0, per_row = 0;
+  size_t per_position = 0, per_row = 0, heads = 0;
   for (const LayerConfig& layer : config.layers) {
     const auto keys = static_cast<size_t>(layer.kv_heads * layer.head_dim);
     const auto queries = static_cast<size_t>(layer.heads * layer.head_dim);
     per_position += 2 * keys * sizeof(float);  // as in exact precision; fast takes half of it
+    heads = std::max(heads, static_cast<size_t>(layer.heads));
     per_row = std::max(per_row, 2 * queries + 2 * keys + 2 * static_cast<size_t>(layer.ff));
   }
-  per_row += 3 * static_cast<size_t>(config.width);
-  constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;  // of a session's calls
-  return model.weight_bytes() + lost_to_granularity(model) +
-         per_position * static_cast<size_t>(std::min(config.context, kUsefulContext)) +
+  const auto positions = static_cast<size_t>(std::min(config.context, kUsefulContext));
+  per_row += 3 * static_cast<size_t>(config.width) + heads * positions;  // the latter: a pattern that is summarised
+  constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;          // of a session's calls
+  return model.weight_bytes() + lost_to_granularity(model) + per_position * positions +
          (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kBackendBytes +
          kSpareBytes;
 }

@@ -79,28 +79,6 @@ bool has_head(const ModelConfig& config, const Step& step, int layer, int head, 
          head < config.layers[static_cast<size_t>(layer)].heads && position >= 0 && position < step.length();
 }
 
-// Mean weight of each head's queries [begin, T) on the key `query − back`, [L, H]. Empty when a page is missing.
-std::vector<float> mean_weights(const ModelConfig& config, const Step& step, int begin, int back) {
-  const int heads = greatest_heads(config);
-  std::vector<float> means(static_cast<size_t>(config.layer_count() * heads), kNan);
-  for (int layer = 0; layer < config.layer_count(); ++layer) {
-    std::vector<double> sums(static_cast<size_t>(heads), 0.0);
-    for (int query = begin; query < step.length(); ++query) {
-      const Page* page = step.page(Tap::attn_pattern, layer, query);
-      if (!page) return {};
-      for (int head = 0; head < page->heads(); ++head) {
-        sums[static_cast<size_t>(head)] +=
-            static_cast<double>(page->head(query, head)[static_cast<size_t>(query - back)]);
-      }
-    }
-    const int count = step.length() - begin;
-    for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads && count > 0; ++head) {
-      means[static_cast<size_t>(layer * heads + head)] = static_cast<float>(sums[static_cast<size_t>(head)] / count);
-    }
-  }
-  return means;
-}
-
 // Mean weight of each head's queries on the key before, over all but the first, [H]. Empty when a page is missing.
 std::vector<float> mean_previous(const Step& step, int layer) {
   std::vector<double> sums;
@@ -233,9 +211,25 @@ std::vector<int32_t> make_induction_tokens(const Model& model, int half) {
 }
 
 std::vector<float> measure_induction(const ModelConfig& config, const Step& step, int half) {
-  // The token at `query` stood at query − half before; what came after it is one further.
   if (step.length() < 2 * half || half < 1) return {};
-  return mean_weights(config, step, step.length() - half, half - 1);
+  const int heads = greatest_heads(config);
+  std::vector<float> means(static_cast<size_t>(config.layer_count() * heads), kNan);
+  for (int layer = 0; layer < config.layer_count(); ++layer) {
+    std::vector<double> sums(static_cast<size_t>(heads), 0.0);
+    for (int query = step.length() - half; query < step.length(); ++query) {
+      const Page* page = step.page(Tap::attn_pattern, layer, query);
+      if (!page) return {};
+      // The token at `query` stood at query − half before; what came after it is one further.
+      const auto key = static_cast<size_t>(query - half + 1);
+      for (int head = 0; head < page->heads(); ++head) {
+        sums[static_cast<size_t>(head)] += static_cast<double>(page->head(query, head)[key]);
+      }
+    }
+    for (int head = 0; head < config.layers[static_cast<size_t>(layer)].heads; ++head) {
+      means[static_cast<size_t>(layer * heads + head)] = static_cast<float>(sums[static_cast<size_t>(head)] / half);
+    }
+  }
+  return means;
 }
 
 float direct_logit(const Model& model, const Step& step, int layer, int head, int position, int32_t token) {

@@ -490,14 +490,13 @@ void Workbench::cancel() {
 // where storing them costs a few hundredths of the run, and as long as they are not too large. A GPU, by
 // arithmetic, runs the text again sooner than it carries them.
 bool Workbench::keeps_whole_patterns() const {
-  constexpr size_t kMostBytes = size_t{320} << 20;
   if (gpu_in_use_ >= 0) return false;
   const size_t length = document_.shown_tokens().size();
   size_t bytes = 0;
   for (const LayerConfig& layer : model_->config().layers) {
     bytes += static_cast<size_t>(layer.heads) * length * length * sizeof(float);
   }
-  return bytes <= kMostBytes;
+  return bytes <= impl_->options.most_whole_patterns;
 }
 
 Needs Workbench::all_needs() const {

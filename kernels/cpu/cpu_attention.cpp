@@ -65,6 +65,16 @@ void CpuOps::attention_mix(const AttentionArgs& args, std::span<const KeyRow> pa
   attend({.args = args, .z = z, .given_pattern = pattern});
 }
 
+void CpuOps::summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                               const PatternSummary& summary) {
+  for_rows(args.row_count, int64_t{args.heads} * args.longest, [&](int64_t r) {
+    AttentionArgs one = args;
+    one.rows += r;
+    one.row_count = 1;
+    Ops::summarise_pattern(one, pattern.subspan(static_cast<size_t>(r), 1), summary.from(r * args.heads));
+  });
+}
+
 void CpuOps::attend(const AttentionCall& call) {
   const AttentionArgs& args = call.args;
   const std::span<const RowPosition> rows = args.all_rows();

@@ -33,6 +33,8 @@ class CpuOps : public Ops {
   void attention_softmax(const AttentionArgs& args, std::span<const KeyRow> scores,
                          std::span<const KeyRow> pattern) override;
   void attention_mix(const AttentionArgs& args, std::span<const KeyRow> pattern, float* z) override;
+  void summarise_pattern(const AttentionArgs& args, std::span<const KeyRow> pattern,
+                         const PatternSummary& summary) override;
   void add(const float* a, const float* b, int64_t n, float* out) override;
   void multiply(const float* a, const float* b, int64_t n, float* out) override;
   void silu(const float* x, int64_t n, float* out) override;

@@ -13,8 +13,9 @@
 //   {"do": "generate", "depth": P, "tokens": T, "temperature": K}
 //                                                             T tokens, each drawn from the logits of the one before
 //   {"do": "capture", "what": W, "tokens": T, "repeat": N}    a prefill without and with capture of all attention maps
-//                                                             ("patterns") or of what the thumbnails and badges of all
-//                                                             heads are made of ("summaries"), and writing as many bytes
+//                                                             ("patterns") or of what the thumbnails and scores of all
+//                                                             heads are made of ("summaries"), and writing as many
+//                                                             bytes
 //   {"do": "bandwidth", "bytes": B, "repeat": N}              copying B bytes within the device's memory; what it read
 //                                                             and wrote
 //   {"do": "tokenise", "file": F, "repeat": N, "ids": O}      the file's text to ids, on one thread; the ids go to file
@@ -231,17 +232,18 @@ class Bench {
   };
   // A prefill as it is; the same with some taps of every layer stored into pages whose memory was touched before; and
   // writing as many bytes into that same memory, or, from a GPU, copying them to the host.
-  Capture capture_once(std::span<const Tap> taps, int tokens) {
+  Capture capture_once(const ProbeSpec& taps, int tokens) {
     const ModelConfig& config = model_->config();
     const double plain = prefill(tokens);
     KvSequence fresh(pool_);
     std::vector<std::shared_ptr<Page>> pages;
     const Clock::time_point begun = Clock::now();
     TapPlan plan(config);
-    for (int layer = 0; layer < config.layer_count(); ++layer) {
-      for (const Tap tap : taps) {
-        pages.push_back(std::make_shared<Page>(page_pool_, tap, layer, 0, tokens, tap_heads(tap, config, layer),
-                                               tap_width(tap, config, layer, tokens), false));
+    for (const TapNeed& need : taps.needs) {
+      for (int layer = need.layer_begin; layer < need.layer_end; ++layer) {
+        pages.push_back(std::make_shared<Page>(page_pool_, need.tap, layer, need.last_only ? tokens - 1 : 0, tokens,
+                                               tap_heads(need.tap, config, layer),
+                                               tap_width(need.tap, config, layer, tokens), false));
         plan.add_capture(0, pages.back());
       }
     }
@@ -291,10 +293,17 @@ class Bench {
   // The extra time is a small difference of two long ones: pairs of neighbours are compared, and the pairs' medians
   // count.
   json capture(const std::string& what, int tokens, int repeat) {
-    static constexpr Tap kPatterns[] = {Tap::attn_pattern}, kSummaries[] = {Tap::attn_pooled, Tap::attn_focus};
-    const bool whole = what == "patterns";
-    if (!whole && what != "summaries") give_up("there is no capture of " + what);
-    const std::span<const Tap> taps = whole ? std::span<const Tap>(kPatterns) : std::span<const Tap>(kSummaries);
+    const int layers = model_->config().layer_count();
+    ProbeSpec taps;
+    if (what == "patterns") {
+      taps.add(Tap::attn_pattern, 0, layers);
+    } else if (what == "summaries") {  // as Workbench asks for them
+      for (const Tap tap : {Tap::attn_pooled, Tap::attn_focus}) taps.add(tap, 0, layers);
+      taps.add_last(Tap::attn_z, 0, layers);
+      taps.add_last(Tap::resid_post, layers - 1, layers);
+    } else {
+      give_up("there is no capture of " + what);
+    }
     capture_once(taps, tokens);  // fills the pool
     std::vector<double> plain, captured, extra, write;
     Capture pair{};
@@ -314,6 +323,8 @@ class Bench {
   // weight can be one.
   static void check_page(const Page& page, int tokens) {
     if (!page.complete(tokens)) give_up("a position of an attention map was not captured");
+    const bool summary = page.tap() == Tap::attn_pooled || page.tap() == Tap::attn_focus;
+    if (!summary && page.tap() != Tap::attn_pattern) return;
     for (const int position : {0, tokens / 2, tokens - 1}) {
       for (int head = 0; head < page.heads(); ++head) {
         const std::span<const float> weights = page.head(position, head);
@@ -322,8 +333,8 @@ class Bench {
             give_up("a captured pattern does not sum to one");
           continue;
         }
-        const float greatest = page.tap() == Tap::attn_focus ? weights[kFocusGreatest]
-                                                             : *std::max_element(weights.begin(), weights.end());
+        const float greatest =
+            page.tap() == Tap::attn_focus ? weights[kFocusGreatest] : *std::max_element(weights.begin(), weights.end());
         if (!(greatest * static_cast<float>(position + 1) > 0.999f && greatest <= 1.001f))
           give_up("the greatest weight of a captured summary cannot be one");
       }

@@ -62,6 +62,36 @@ TEST_CASE("typing shows the step of the text, and every analysis is of that step
   CHECK(run_step(store, {view.tokens, {}, Precision::fast, {}})->logits_hash == view.step->logits_hash);
 }
 
+TEST_CASE("whole patterns of all heads are kept while they are small, and then of those that are asked for",
+          "[workbench]") {
+  constexpr size_t kLayers = 2, kHeads = 4, kLength = 6;
+  Workbench bench({.threads = 1, .most_whole_patterns = kLayers * kHeads * kLength * kLength * sizeof(float)});
+  load(bench, golden_path("tiny_llama/f32.gguf"));
+  REQUIRE((bench.model()->config().layers.size() == kLayers && bench.model()->config().layers[0].heads == kHeads));
+  Needs needs;
+  needs.thumbnails = needs.heads = true;
+  const auto check = [&](int tokens, int chosen) {
+    needs.probe = {};
+    needs.probe.add(Tap::attn_pattern, chosen, chosen + 1);
+    bench.set_needs(needs);
+    apply_good(bench, cmd::SetText{std::string(static_cast<size_t>(tokens), 'Q')});
+    REQUIRE(bench.settle());
+    const View& view = bench.view();
+    REQUIRE((view.step && view.thumbnails && view.heads));
+    REQUIRE(view.step->length() == tokens);
+    CHECK(view.thumbnails->length == tokens);
+    int whole = 0;
+    for (int layer = 0; layer < static_cast<int>(kLayers); ++layer) {
+      whole += view.step->page(Tap::attn_pattern, layer, tokens - 1) != nullptr;
+    }
+    CHECK(view.step->page(Tap::attn_pattern, chosen, 0) != nullptr);
+    return whole;
+  };
+  CHECK(check(6, 0) == 2);
+  CHECK(check(7, 0) == 1);
+  CHECK(check(8, 1) == 1);
+}
+
 TEST_CASE("the same seed gives the same text, back and forth and after branching", "[workbench]") {
   Workbench bench({.threads = 1});
   load(bench, golden_path("tiny_llama/f32.gguf"));

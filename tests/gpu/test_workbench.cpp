@@ -99,6 +99,8 @@ TEST_CASE("of all heads the device sends summaries, and whole patterns of the ch
       const HeadScores &found = on_gpu.heads->scores[i], &wanted = on_cpu.heads->scores[i];
       CHECK(std::abs(found.previous - wanted.previous) < 1e-5f);
       CHECK(std::abs(found.best_weight - wanted.best_weight) < 1e-5f);
+      CHECK(found.best_key == wanted.best_key);
+      CHECK(std::abs(found.direct_logit - wanted.direct_logit) < 1e-4f);
     }
   }
 }

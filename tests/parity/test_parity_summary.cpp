@@ -27,7 +27,7 @@ Operation summarised(const AttentionCase& c, const KeyRows& rows, const std::vec
 
 TEST_CASE("summaries of patterns agree with the reference", "[parity][short]") {
   const Suite suite;
-  const int32_t lengths[] = {1, 2, 31, 33, 64, 65, 66, 128, 129, 257, 511, 513, 1500};
+  const int32_t lengths[] = {1, 2, 31, 33, 64, 65, 66, 128, 129, 257, 511, 513, 2048, 2049, 4100, 8193};
   std::vector<int32_t> caches;
   std::vector<RowPosition> rows;
   for (const int32_t length : lengths) {
