@@ -1,5 +1,5 @@
-// Four floats in one vector register that every machine has, for inner loops outside of the CPU backend's kernels, which
-// are written for each instruction set. What is done lane by lane has one order, whatever the machine.
+// Four floats in one vector register that every machine has, for inner loops outside of the CPU backend's kernels,
+// which are written for each instruction set. What is done lane by lane has one order, whatever the machine.
 #pragma once
 
 #include <algorithm>

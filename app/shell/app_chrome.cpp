@@ -327,7 +327,7 @@ void App::draw_status_details() {
       row("GPU", format_bytes(gpu.total_bytes - gpu.free_bytes) + " of " + format_bytes(gpu.total_bytes) + " taken");
     }
     note("The KV cache holds keys and values of the lines that were used lately. Pages are what was captured for the panels; "
-         "those of lines that are not shown are dropped above " + format_bytes(Engine::kPageBudget) + ".");
+         "those of what is not shown are dropped above " + format_bytes(Engine::kPageBudget) + ".");
   } else {
     text_line(theme_.heading, theme_.text, "Speed");
     row("prefill", format_rate(engine.prefill_rate));

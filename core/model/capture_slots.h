@@ -1,12 +1,15 @@
 // Where captured values wait when the backend's memory is not the host's: each site has a slot on the device, which the
 // operations fill in their order. So seeing does not stop the device. Small slots travel at once at the end of the
-// forward, as far as their rows are wanted, and the host puts these into the pages. Large ones have the layout of their
-// pages: each is copied straight into them when its layer is done, beside the layers that follow. These slots are those
-// of two layers at a time, which take turns: all layers' would be as large as all the pages.
+// forward, and the host puts their rows into the pages. Of a slot of which some rows are wanted only these do: they are
+// put among the small ones when the layer is done, and the next layer's slots take the place of the others. Large ones
+// have the layout of their pages: each is copied straight into them when its layer is done, beside the layers that
+// follow. These slots are those of two layers at a time, which take turns: all layers' would be as large as all the
+// pages.
 //
 // A pattern that is seen in summary alone is stored for that all the same, where the next layer's takes its place.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "core/model/config.h"
@@ -54,22 +57,23 @@ class CaptureSlots {
   struct Range {
     size_t begin, end;
   };
+  enum class Way : uint8_t {
+    whole,     // in memory_
+    in_part,   // in passing_, until the wanted rows are copied to memory_
+    straight,  // in large_, copied from there into its pages
+  };
   struct Slot {
     const TapPlan::Site* site;
     Tap tap;
     int layer, heads;
-    int64_t width;                   // of a head's part of a row; 0: the row's keys
-    bool straight;                   // copied from large_ into its pages
-    size_t first;                    // its first float, in memory_ (there first come those filled apart) or large_
-    std::span<const KeyRow> placed;  // rows with a key axis, where the operations find them
-    size_t parts_begin, parts_end;   // of a straight one, in parts_
-    // Of another: the rows that travel (all, with a key axis), and their first float in host_.
-    Range wanted;
-    size_t host_first = 0;
-  };
-  // What travels of memory_ at the end, in floats.
-  struct Copy {
-    size_t from, to, count;
+    int64_t width;  // of a head's part of a row; 0: the row's keys
+    Way way;
+    Range wanted;                      // the rows that travel, of one that is not straight
+    size_t parts_begin, parts_end;     // of a straight one, in parts_
+    size_t first = 0;                  // its first float where it lies
+    size_t kept = 0;                   // in memory_, where first come those filled apart: its wanted rows'
+    std::span<const KeyRow> placed{};  // rows with a key axis, where the operations find them
+    size_t row_size() const { return static_cast<size_t>(std::max(heads, 1) * width); }
   };
   // Rows that lie one after the other in a straight slot and in their page.
   struct Part {
@@ -79,14 +83,14 @@ class CaptureSlots {
   };
   const Slot* find(Tap tap, int layer) const;  // for taps of model scope layer 0
   bool is_filled_apart(const Slot& slot) const;
-  size_t floats_of(const Slot& slot) const;
+  size_t floats_of(const Slot& slot, Range rows) const;
   int64_t keys_of(const RowPosition& row) const { return key_width_ > 0 ? key_width_ : row.position + 1; }
   std::span<const RowPosition> rows_of(Tap tap) const { return tap == Tap::logits ? logit_rows_ : rows_; }
   std::span<const Part> parts_of(const Slot& slot) const {
     return std::span(parts_).subspan(slot.parts_begin, slot.parts_end - slot.parts_begin);
   }
   Range wanted_rows(const TapPlan::Site& site, Tap tap) const;
-  void place_small(Slot& slot);
+  void place_small();
   bool find_parts(const TapPlan::Site& site, Tap tap);
   size_t place_parts(const Slot& slot);
   void place_large();
@@ -96,6 +100,7 @@ class CaptureSlots {
   bool passes(int layer) const { return !passes_.empty() && passes_[static_cast<size_t>(layer)] != 0; }
   bool some_pass_whole() const;
   void describe_passing_keys(std::span<KeyRow> rows) const;
+  void keep_wanted(const Slot& slot);
   void send(const Slot& slot);
 
   Ops& ops_;
@@ -103,16 +108,17 @@ class CaptureSlots {
   std::vector<int> slot_index_;  // [layer][tap], −1: none
   std::span<const RowPosition> rows_, logit_rows_;
   int64_t key_width_ = 0;
-  size_t floats_ = 0, host_floats_ = 0;  // of the small slots, and of what travels of them
-  std::vector<Copy> copies_;
+  size_t floats_ = 0;        // in memory_
   std::vector<Part> parts_;  // of all straight slots
   std::vector<int> turns_;   // [layer] whose turn's part of large_ a layer's slots take, −1: it has none there
-  // [layer] whether its pattern is stored for its summary, at least in part. Where no page takes a row it lies in
-  // passing_, which all layers share: [R][passing_heads_, keys].
+  // What one layer after the other uses: slots of which some rows are wanted, and behind them the patterns that no page
+  // takes but that are summarised, [R][passing_heads_, keys]. passes_: [layer] whether it has such a pattern.
+  Buffer passing_;
   std::vector<uint8_t> passes_;
   int passing_heads_ = 0;
+  size_t passing_patterns_ = 0;             // their first float
   std::span<const KeyRow> placed_passing_;  // of the layers that have no slot for it
-  Buffer memory_, host_, large_, passing_;
+  Buffer memory_, host_, large_;
   std::vector<KeyRow> key_rows_;  // as the host finds them
   uint64_t generation_ = 0;
 };

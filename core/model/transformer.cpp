@@ -92,7 +92,7 @@ struct Pass {
   const PlacedModel& model;
   int64_t row_count() const { return static_cast<int64_t>(rows.size()); }
 
-  // Null: nobody wants anything of the site; on a device, of these rows.
+  // Null: nobody wants anything of the site, or on a device, where nothing is edited, of these rows.
   const TapPlan::Site* wanted(Tap tap, int layer) const {
     const TapPlan::Site* site = plan == nullptr ? nullptr : plan->site(tap, layer);
     if (site == nullptr || ops.on_host() || !site->edits.empty() || ws.captures.has(tap, layer)) return site;
@@ -171,7 +171,7 @@ void point_into_pages(const TapPlan::Site* site, std::span<const RowPosition> ro
     Page& page = *capture.page;
     for (size_t r = 0; r < rows.size(); ++r) {
       const int position = rows[r].position;
-      if (rows[r].sequence != capture.sequence || position < page.begin() || position >= page.end()) continue;
+      if (!capture.takes(rows[r])) continue;
       out[r] = {page.row_data(position), page.width(), page.width()};
     }
   }

@@ -121,7 +121,7 @@ void run_site(const TapPlan::Site& site, std::span<const RowPosition> rows, int 
     Page& page = *capture.page;
     for (size_t r = 0; r < rows.size(); ++r) {
       const int position = rows[r].position;
-      if (rows[r].sequence != capture.sequence || position < page.begin() || position >= page.end()) continue;
+      if (!capture.takes(rows[r])) continue;
       std::memcpy(page.row_data(position), values + static_cast<int64_t>(r) * row_size,
                   static_cast<size_t>(row_size) * sizeof(float));
       page.mark_written(position);
@@ -143,7 +143,7 @@ void run_key_site(const TapPlan::Site& site, Tap tap, std::span<const RowPositio
     Page& page = *capture.page;
     for (size_t r = 0; r < rows.size(); ++r) {
       const int position = rows[r].position;
-      if (rows[r].sequence != capture.sequence || position < page.begin() || position >= page.end()) continue;
+      if (!capture.takes(rows[r])) continue;
       for (int head = 0; head < heads; ++head) {
         float* to = page.row_data(position) + head * page.width();
         const float* from = values[r].data + head * values[r].head_stride;

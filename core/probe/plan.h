@@ -24,6 +24,9 @@ struct PlannedEdit {
 struct PlannedCapture {
   int sequence;
   std::shared_ptr<Page> page;
+  bool takes(const RowPosition& row) const {
+    return row.sequence == sequence && row.position >= page->begin() && row.position < page->end();
+  }
 };
 
 class TapPlan {

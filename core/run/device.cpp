@@ -104,9 +104,10 @@ size_t device_bytes(const Model& model) {
     heads = std::max(heads, static_cast<size_t>(layer.heads));
     per_row = std::max(per_row, 2 * queries + 2 * keys + 2 * static_cast<size_t>(layer.ff));
   }
+  // The latter: of the pattern of the layer that is looked at, and of one that is summarised.
   const auto positions = static_cast<size_t>(std::min(config.context, kUsefulContext));
-  per_row += 3 * static_cast<size_t>(config.width) + heads * positions;  // the latter: a pattern that is summarised
-  constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;          // of a session's calls
+  per_row += 3 * static_cast<size_t>(config.width) + 2 * heads * positions;
+  constexpr size_t kRows = kDeviceRowsPerCall, kLogitRows = 32;  // of a session's calls
   return model.weight_bytes() + lost_to_granularity(model) + per_position * positions +
          (kRows * per_row + kLogitRows * static_cast<size_t>(config.vocab)) * sizeof(float) + kBackendBytes +
          kSpareBytes;

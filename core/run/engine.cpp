@@ -21,6 +21,7 @@ double seconds_now() {
 Engine::Engine(std::unique_ptr<SessionStore> sessions, std::function<void()> wake,
                std::function<void(const EngineView&)> published)
     : store_(std::move(sessions)), wake_(std::move(wake)), published_(std::move(published)) {
+  store_->set_page_budget(kPageBudget);
   // Without its own search the device still computes, and the host looks for neighbours.
   try {
     finder_ = RowFinder::make(store_->placed(), store_->ops());
@@ -156,7 +157,7 @@ void Engine::loop() {
       status_.progress = 0;
       lock.unlock();
       EngineView view = answer(request);
-      store_->trim_pages(kPageBudget);
+      store_->trim_pages();
       lock.lock();
       note_backend();
       // A newer request has taken this one's place: it publishes, not we.

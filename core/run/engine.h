@@ -68,7 +68,7 @@ class Engine {
   bool idle() const;
   bool background_idle() const;
 
-  static constexpr size_t kPageBudget = size_t{1} << 30;  // bytes of pages kept for lines that are not shown
+  static constexpr size_t kPageBudget = size_t{1} << 30;  // bytes; pages of what is not shown are dropped above
 
  private:
   void loop();

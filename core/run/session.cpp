@@ -55,7 +55,6 @@ struct SessionStore::Session {
   KvSequence kv;
   PageTable pages;
   CallList calls;
-  ProbeSpec needs = {};  // of the last request
 };
 
 struct SessionStore::KeptLogits {
@@ -201,7 +200,7 @@ Result<std::vector<PatchSource>> SessionStore::patch_sources(const Recipe& recip
     if (edit.kind != EditKind::patch) continue;
     StepRequest request{edit.patch_tokens, {}, recipe.precision, {}};
     request.needs.add(edit.tap, edit.layer, edit.layer + 1);
-    Result<std::shared_ptr<const Step>> step = run_here(request, progress);
+    Result<std::shared_ptr<const Step>> step = run_here(request, progress, false);
     if (!step) return step.error();
     sources[i] = std::make_shared<PageTable>((*step)->pages);
   }
@@ -360,7 +359,8 @@ Result<Comparison> SessionStore::compare(const StepRequest& request, const StepP
   return both;
 }
 
-Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& request, const StepProgress& progress) {
+Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& request, const StepProgress& progress,
+                                                           bool may_drop) {
   if (const Result<void> good = check(request); !good) return good.error();
   try {
     auto step = std::make_shared<Step>();
@@ -370,9 +370,9 @@ Result<std::shared_ptr<const Step>> SessionStore::run_here(const StepRequest& re
     Result<std::vector<PatchSource>> patches = patch_sources(step->recipe, progress);
     if (!patches) return patches.error();
     Session& session = open(step->recipe, request.needs);
-    session.needs = request.needs;
     if (const Result<void> done = extend(session, request.needs, *patches, *step, progress); !done) return done.error();
     step->logits_hash = hash_logits(step->logits);
+    if (may_drop && place_.pages->live_bytes() > page_budget_) session.pages.keep(request.needs);
     step->pages = session.pages;
     return std::shared_ptr<const Step>(std::move(step));
   } catch (...) {
@@ -471,14 +471,10 @@ Result<void> SessionStore::run_logits_here(std::span<const int32_t> tokens, Prec
   return {};
 }
 
-void SessionStore::trim_pages(size_t bytes) {
+void SessionStore::trim_pages() {
   size_t left = sessions_.size();
-  for (auto it = sessions_.rbegin(); left > lines_in_use_ && place_.pages->live_bytes() > bytes; ++it, --left) {
+  for (auto it = sessions_.rbegin(); left > lines_in_use_ && place_.pages->live_bytes() > page_budget_; ++it, --left) {
     it->pages.clear();
-  }
-  for (auto it = sessions_.begin(); left > 0 && it != sessions_.end() && place_.pages->live_bytes() > bytes;
-       ++it, --left) {
-    it->pages.keep(it->needs);
   }
 }
 

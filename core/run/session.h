@@ -71,9 +71,10 @@ class SessionStore {
   // itself. Precondition: ops().draws().
   Result<std::unique_ptr<DrawnLine>> draw_on(const std::vector<int32_t>& tokens, Precision precision);
 
-  // Drops the pages of lines that were not used lately until at most `bytes` remain, and of those that were what was
-  // seen before and is not asked for any more.
-  void trim_pages(size_t bytes);
+  // Above so many bytes of pages a step keeps what it was asked for, and not what was seen of its line before; and
+  // trim_pages() drops those of lines that were not used lately.
+  void set_page_budget(size_t bytes) { page_budget_ = bytes; }
+  void trim_pages();
   size_t kv_bytes() const;
   size_t page_bytes() const { return place_.pages->live_bytes(); }
   const Model& model() const { return *model_; }
@@ -100,7 +101,9 @@ class SessionStore {
   template <class Work>
   auto persist(const Work& work) -> decltype(work());
   bool drop_other_lines();
-  Result<std::shared_ptr<const Step>> run_here(const StepRequest& request, const StepProgress& progress);
+  // may_drop: pages above the budget that are not asked for.
+  Result<std::shared_ptr<const Step>> run_here(const StepRequest& request, const StepProgress& progress,
+                                               bool may_drop = true);
   Result<std::unique_ptr<DrawnLine>> draw_here(const std::vector<int32_t>& tokens, Precision precision);
   Result<void> run_logits_here(std::span<const int32_t> tokens, Precision precision, const LogitsSink& sink,
                                const StepProgress& progress);
@@ -120,6 +123,7 @@ class SessionStore {
   std::list<KeptLogits> logits_;  // most recently used first
   size_t lines_in_use_ = 1;       // the first of the sessions: the last step's, and its baseline's
   int max_sessions_;
+  size_t page_budget_ = SIZE_MAX;
   bool poison_ = false;
 };
 

@@ -21,8 +21,8 @@ struct WorkbenchOptions {
   int threads = 0;
   DeviceChoice device = {};
   Precision precision = Precision::fast;
-  size_t most_whole_patterns = size_t{320} << 20;  // bytes that the patterns of all heads may take: see all_needs()
-  std::function<void()> wake = [] {};  // from any thread: something new is there, call pump()
+  size_t most_whole_patterns = size_t{320} << 20;  // bytes; see keeps_whole_patterns()
+  std::function<void()> wake = [] {};              // from any thread: something new is there, call pump()
   // Tests have devices that fail, and others than this machine.
   decltype(&glassbox::open_device) open_device = &glassbox::open_device;
   decltype(&glassbox::find_cuda_devices) find_devices = &glassbox::find_cuda_devices;

@@ -234,25 +234,35 @@ TEST_CASE("what is needed of the last position alone is captured there", "[taps]
   }
 }
 
-TEST_CASE("pages over the budget are dropped that nobody asks for any more", "[session]") {
+TEST_CASE("over the budget a step keeps the pages that it was asked for", "[session]") {
   const auto model = load_golden_model(golden_path("tiny_llama/f32.gguf"));
   SessionStore store(model, make_cpu_ops({1, "", false}));
   const std::vector<int32_t> tokens = some_tokens(300, 40);
-  const auto ask = [&](int layer) {
+  std::shared_ptr<const Step> step;  // as a window holds the one that it shows
+  const auto ask = [&](std::vector<int32_t> of, int layer) {
     ProbeSpec needs;
     needs.add(Tap::attn_pattern, layer, layer + 1);
-    return run_step(store, {tokens, {}, Precision::exact, needs})->timing.rows;
+    step = run_step(store, {std::move(of), {}, Precision::exact, needs});
+    check_written(*step, needs);
+    return step->timing.rows;
   };
-  CHECK(ask(0) == 40);
-  CHECK(ask(1) == 40);
-  store.trim_pages(size_t{1} << 30);
-  CHECK(ask(0) == 0);
-  CHECK(ask(1) == 0);
-  const size_t both = store.page_bytes();
-  store.trim_pages(both - 1);
-  CHECK(store.page_bytes() == both / 2);
-  CHECK(ask(1) == 0);
-  CHECK(ask(0) == 40);
+  CHECK(ask(tokens, 0) == 40);
+  const size_t one = store.page_bytes();
+  CHECK(ask(tokens, 1) == 40);
+  CHECK(store.page_bytes() == 2 * one);
+  CHECK(ask(tokens, 0) == 0);
+  store.set_page_budget(2 * one - 1);
+  CHECK(ask(tokens, 1) == 0);
+  CHECK(store.page_bytes() == one);
+  CHECK(step->page(Tap::attn_pattern, 0, 0) == nullptr);
+  CHECK(ask(tokens, 0) == 40);
+  CHECK(ask(tokens, 0) == 0);
+  CHECK(store.page_bytes() == one);
+  // Those of a line that is not shown go first.
+  CHECK(ask(some_tokens(250, 40), 0) == 40);
+  store.trim_pages();
+  CHECK(store.page_bytes() == one);
+  CHECK(ask(tokens, 0) == 40);
 }
 
 TEST_CASE("a cancelled step leaves the line whole and goes on later", "[session]") {

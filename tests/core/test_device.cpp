@@ -128,7 +128,7 @@ TEST_CASE("a GPU that was chosen and cannot be taken is an error that says which
 
 TEST_CASE("what a device must have free does not grow with a context that nobody may use", "[device]") {
   constexpr size_t kKept = 2 * 16 * sizeof(float);  // of a position, in a layer with one head of keys and values
-  constexpr size_t kPatterns = kDeviceRowsPerCall * 2 * sizeof(float);  // of a call, which are summarised
+  constexpr size_t kPatterns = 2 * kDeviceRowsPerCall * 2 * sizeof(float);  // of a call, two of two heads
   const size_t at_8k = device_bytes(*make_small_model(2, 8192));
   CHECK(at_8k - device_bytes(*make_small_model(2, 4096)) == (2 * kKept + kPatterns) * 4096);
   CHECK(device_bytes(*make_small_model(2, 131072)) == at_8k);

@@ -65,7 +65,9 @@ TEST_CASE("typing shows the step of the text, and every analysis is of that step
 TEST_CASE("whole patterns of all heads are kept while they are small, and then of those that are asked for",
           "[workbench]") {
   constexpr size_t kLayers = 2, kHeads = 4, kLength = 6;
-  Workbench bench({.threads = 1, .most_whole_patterns = kLayers * kHeads * kLength * kLength * sizeof(float)});
+  Workbench bench({.threads = 1,
+                   .device = {DeviceChoice::Kind::cpu},
+                   .most_whole_patterns = kLayers * kHeads * kLength * kLength * sizeof(float)});
   load(bench, golden_path("tiny_llama/f32.gguf"));
   REQUIRE((bench.model()->config().layers.size() == kLayers && bench.model()->config().layers[0].heads == kHeads));
   Needs needs;
