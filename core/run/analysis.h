@@ -104,8 +104,8 @@ class HeadOutputs {
   std::map<std::tuple<int, int, int32_t>, std::vector<float>> kept_;
   uint64_t model_hash_ = 0;
 };
-// Needs attn_focus of all layers, and at the last position attn_z of all and resid_post of the last. `induction` [L·H] or empty. `outputs`: kept
-// between calls, makes the next one faster.
+// Needs attn_focus of all layers, and at the last position attn_z of all and resid_post of the last. `induction` [L·H]
+// or empty. `outputs`: kept between calls, makes the next one faster.
 std::shared_ptr<const HeadTable> make_head_table(const Model& model, const Step& step, std::span<const float> induction,
                                                  HeadOutputs* outputs = nullptr);
 // The random sequence of the induction score (fixed seed, `half` ordinary tokens twice), and the score from its step.

@@ -32,8 +32,8 @@ struct DeviceNeeds {
 DeviceNeeds device_needs(const Model& model);
 
 // What a device must have free for it to be worth beginning there: the weights, the cache of a useful context, the
-// activations of a call with the patterns that are looked at, and what the backend has for itself. A longer text takes more; what does not fit then is
-// SessionStore's affair.
+// activations of a call with the patterns that are looked at, and what the backend has for itself. A longer text takes
+// more; what does not fit then is SessionStore's affair.
 size_t device_bytes(const Model& model);
 inline constexpr int kUsefulContext = 8192;  // positions; or the model's whole context where that is less
 
