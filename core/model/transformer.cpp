@@ -208,16 +208,30 @@ void see_keys(const Pass& pass, const TapPlan::Site* site, Tap tap, int heads, s
   if (!site->edits.empty()) view.write_back();
 }
 
-// Where the summary of a layer's pattern goes that somebody wants: into its slots, else into the workspace.
+// Where a page takes all the rows of a site, one after the other; null: it does not, or several do.
+float* rows_of_page(const TapPlan::Site* site, std::span<const RowPosition> rows) {
+  if (site == nullptr || site->captures.size() != 1) return nullptr;
+  const PlannedCapture& capture = site->captures.front();
+  const RowPosition &first = rows.front(), &last = rows.back();
+  const bool all = capture.takes(first) && capture.takes(last) &&
+                   last.position - first.position == static_cast<int>(rows.size()) - 1;
+  return all ? capture.page->row_data(first.position) : nullptr;
+}
+
+// Where the summary of a layer's pattern goes that somebody wants: into its slots, else into its pages or the
+// workspace.
 PatternSummary summary_of(const Pass& pass, int l, const LayerConfig& layer) {
   Workspace& ws = pass.ws;
   if (!pass.ops.on_host()) return ws.captures.summary(l);
-  const bool pooled = pass.wanted(Tap::attn_pooled, l) != nullptr, focus = pass.wanted(Tap::attn_focus, l) != nullptr;
-  if (!pooled && !focus) return {};
+  const TapPlan::Site *pooled = pass.wanted(Tap::attn_pooled, l), *focus = pass.wanted(Tap::attn_focus, l);
+  if (pooled == nullptr && focus == nullptr) return {};
+  PatternSummary summary{rows_of_page(pooled, pass.rows), rows_of_page(focus, pass.rows)};
   const auto rows = static_cast<size_t>(pass.row_count() * layer.heads);
   ws.reserve(ws.summary_memory, rows * (kPooledKeys + kFocusMeasures), pass.ops);
   float* const memory = ws.summary_memory.f32();
-  return {pooled ? memory : nullptr, focus ? memory + rows * kPooledKeys : nullptr};
+  if (pooled != nullptr && summary.pooled == nullptr) summary.pooled = memory;
+  if (focus != nullptr && summary.focus == nullptr) summary.focus = memory + rows * kPooledKeys;
+  return summary;
 }
 
 void attention(const Pass& pass, int l, const LayerConfig& layer, const AttentionArgs& args) {
