@@ -47,6 +47,24 @@ TEST_CASE("pages that are copied straight hold what the host would put there", "
   }
 }
 
+TEST_CASE("pages of several sequences on the host hold what those of a device do", "[captures]") {
+  const auto model = make_small_model(kCaptureLayers, kCaptureContext);
+  for (const bool parted : {false, true}) {
+    // The operations of FarOps are the reference's.
+    const BatchCapture found(model, make_reference_ops(), Filling::by_host, parted),
+        expected(model, std::make_shared<FarOps>(), Filling::by_host, parted);
+    REQUIRE(found.pages.size() == expected.pages.size());
+    for (size_t i = 0; i < found.pages.size(); ++i) {
+      const Page &left = *found.pages[i], &right = *expected.pages[i];
+      for (int position = left.begin(); position < left.end(); ++position) {
+        INFO(tap_info(left.tap()).name << " layer " << left.layer() << " position " << position);
+        REQUIRE(left.writes(position) == right.writes(position));
+        if (left.writes(position) > 0) REQUIRE(std::ranges::equal(left.row(position), right.row(position)));
+      }
+    }
+  }
+}
+
 TEST_CASE("of what is needed at the last position alone, nothing else comes to the host", "[captures]") {
   const auto model = make_small_model(kCaptureLayers, kCaptureContext);
   const auto ops = std::make_shared<CountingOps>();

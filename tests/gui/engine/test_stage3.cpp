@@ -1,4 +1,5 @@
 // Stage 3: heads, pattern, cell and next token, by mouse and keyboard, against the engine and the command line.
+#include <algorithm>
 #include <cmath>
 
 #include "core/model/model.h"
@@ -41,6 +42,27 @@ GUI_TEST("stage 3", "a click on a thumbnail chooses the head") {
   gui.frames(2);
   GUI_CHECK(gui.app.hovered().layer == 23);
   GUI_CHECK(gui.app.hovered().head == 1);
+}
+
+GUI_TEST("stage 3", "in a long text the pattern of a head in another layer is read when it is chosen") {
+  open_stage(gui);
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += i % 3 == 0 ? " and a box" : " the box";
+  gui.app.run(cmd::SetText{text});
+  gui.settle();
+  const int last = gui.view().step->length() - 1;
+  GUI_CHECK(last > 600);  // whole patterns of all heads would be too large
+  for (const int layer : {20, 3}) {
+    GUI_CHECK(gui.view().step->page(Tap::attn_pattern, layer, last) == nullptr);
+    gui.click(head_item(gui, "L" + std::to_string(layer) + "·H5"));
+    gui.settle();
+    GUI_CHECK(gui.document().selection.layer == layer);
+    const Page* page = gui.view().step->page(Tap::attn_pattern, layer, last);
+    GUI_CHECK(page != nullptr);
+    const auto weights = page->head(last, 5);
+    GUI_CHECK(*std::max_element(weights.begin(), weights.end()) == gui.view().heads->at(layer, 5).best_weight);
+    GUI_CHECK(gui.view().thumbnails->length == last + 1);
+  }
 }
 
 GUI_TEST("stage 3", "a head is switched off at its corner, and the next token moves as the command line says") {
